@@ -1,0 +1,185 @@
+"""What a run concludes: a verdict for each promise, with its evidence. Frozen values, standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any, Protocol
+
+SCHEMA = "upheld.report/1"
+"""Version of the JSON report. It grows by new members; a member is never renamed or given another meaning within /1."""
+
+
+class Verdict(StrEnum):
+    """The six verdicts."""
+
+    UPHELD = "upheld"
+    BREACHED = "breached"
+    ADVISORY = "advisory"
+    UNPROVEN = "unproven"
+    WAIVED = "waived"
+    NOT_APPLICABLE = "not applicable"
+
+
+class Exit(IntEnum):
+    """Whose fault it is decides the exit status."""
+
+    KEPT = 0
+    BREACHED = 1
+    USAGE = 2
+    TARGET = 3
+    HARNESS = 4
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The lines of a breach. Already masked: nothing secret is in here."""
+
+    sent: str
+    required: str
+    expected: str
+    actual: str
+    again: str
+    """The upheld command that shows it again."""
+    curl: str = ""
+    """The request as one curl line; empty when one request alone does not show it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The verdict on one promise: a requirement applied to a subject."""
+
+    requirement: str
+    """Id of the check, ``http/challenge``."""
+    subject: str
+    """Label of the operation, rule, resource or role; ``service`` for the whole."""
+    title: str
+    level: str
+    clause: str
+    clause_url: str
+    catalogue: tuple[str, ...]
+    verdict: Verdict
+    reason: str = ""
+    """Why it is unproven, waived, not applicable; empty otherwise."""
+    add: str = ""
+    """For unproven: the line to add to upheld.yaml."""
+    detail: str = ""
+    """What was observed where it held."""
+    evidence: Evidence | None = None
+    cause: str = ""
+    """Findings with the same requirement and cause are one finding, told once."""
+    judged: int = 0
+    """How many exchanges or conversations it was judged on."""
+    flaky: bool = False
+    """It was seen to fail and did not fail again."""
+    waived_until: str = ""
+    seconds: float = 0.0
+
+    @property
+    def id(self) -> str:
+        """``http/challenge[GET /api/v1/items]``: how pytest and JUnit name it."""
+        return f"{self.requirement}[{self.subject}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyRow:
+    """Latency of one operation or class under load, in milliseconds, with the counts that decide the verdict."""
+
+    name: str
+    """Operation label, or ``class crud``."""
+    latency_class: str
+    limit_ms: float
+    quantile: float
+    sent: int
+    ok: int
+    over: int
+    """Answers slower than the limit, failed and unfinished ones included."""
+    errors: int
+    throttled: int
+    """429 answers, counted apart."""
+    unfinished: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    verdict: str
+    """``met``, ``missed``, ``not decided`` or ``invalid``."""
+    reason: str = ""
+    series: tuple[tuple[int, int, int], ...] = ()
+    """(second, n, over) from the start of the measured part."""
+    share_over_low: float | None = None
+    share_over_high: float | None = None
+    """Confidence interval of the share over the limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRun:
+    """One load run."""
+
+    seconds: float
+    rate: float
+    model: str
+    """``open`` (arrivals by the clock) or ``closed``."""
+    users: int
+    rows: tuple[LatencyRow, ...]
+    valid: bool
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Everything that one ``upheld check`` or ``upheld load`` found."""
+
+    contract: str
+    target: str
+    version: str
+    started: str
+    """ISO 8601 with offset."""
+    seconds: float
+    requests: int
+    seed: int
+    results: tuple[Result, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader has to know first: lost credentials, phases that ended early, operations that were left out."""
+    coverage: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Operation label → status → count, over all phases; every operation of the contract has an entry."""
+    phases: tuple[tuple[str, float, int], ...] = ()
+    """(name, seconds, requests)."""
+    load: LoadRun | None = None
+    stopped: str = ""
+    """Why the run ended before its plan was done: Ctrl-C, budget, the target died. Empty otherwise."""
+    exit_status: int = 0
+    target_output: str = ""
+    """The last lines that a started target wrote."""
+
+    def count(self, verdict: Verdict) -> int:
+        return sum(result.verdict is verdict for result in self.results)
+
+
+# -- progress ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One step of a run, for whoever shows it. ``kind`` is ``phase``, ``step``, ``verdict`` or ``note``."""
+
+    kind: str
+    text: str
+    done: int = 0
+    total: int = 0
+    requests: int = 0
+    seconds_left: float | None = None
+    data: Any = None
+    """The `Result` of a ``verdict``."""
+
+
+class Listener(Protocol):
+    """Whoever shows progress. Called from the run's own thread; must return at once."""
+
+    def __call__(self, progress: Progress, /) -> None: ...
+
+
+def silent(progress: Progress, /) -> None:
+    """The listener that shows nothing."""

@@ -117,7 +117,7 @@ class NotApplicable:
 Outcome = Kept | Finding | Unproven | NotApplicable
 
 
-class CannotProve(Exception):  # noqa: N818 - reads as what it says
+class CannotProve(Exception):
     """Raised inside a dialogue, by it or by the driver, when going on makes no sense."""
 
     def __init__(self, reason: str, add: str = "") -> None:

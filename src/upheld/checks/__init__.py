@@ -29,7 +29,7 @@ def catalogue() -> dict[str, Check]:
     return checks
 
 
-def from_module(module: ModuleType, id: str) -> Check:  # noqa: A002 - the catalogue's word
+def from_module(module: ModuleType, id: str) -> Check:
     """Read one file of the catalogue. Raises `CheckIncomplete` and says what is missing."""
 
     def need(condition: object, what: str) -> None:
@@ -45,7 +45,10 @@ def from_module(module: ModuleType, id: str) -> Check:  # noqa: A002 - the catal
     for heading, text in zip(headings, re.split(r"^## .+$", page, flags=re.MULTILINE)[1:], strict=True):
         need(text.strip(), f"nothing under “{heading}”")
     need(requirement.title and not requirement.title.endswith("."), "the title is a claim without a full stop")
-    need(requirement.clause.text and requirement.clause.url.startswith("https://"), "the clause needs its name and an https link")
+    need(
+        requirement.clause.text and requirement.clause.url.startswith("https://"),
+        "the clause needs its name and an https link",
+    )
     need(requirement.catalogue, "no catalogue number")
     for number in requirement.catalogue:
         need(re.fullmatch(r"[A-Z]+-\d{2}", number), f"{number!r} is no catalogue number")
@@ -58,7 +61,10 @@ def from_module(module: ModuleType, id: str) -> Check:  # noqa: A002 - the catal
     need(conforming, "no CONFORMING example")
     need(breaching, "no BREACHING example")
     for example in (*conforming, *breaching):
-        need(observe is None or example.exchange is not None, f"example {example.says!r}: an observer's example is an exchange")
+        need(
+            observe is None or example.exchange is not None,
+            f"example {example.says!r}: an observer's example is an exchange",
+        )
     return Check(id, requirement, page, conforming, breaching, subjects, observe, converse)
 
 

@@ -1,0 +1,247 @@
+"""Moves that dialogues share: a valid request of any operation, a resource made for the occasion, a control that succeeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from upheld.check import Action, CannotProve, Lane, NotApplicable, Subject, Subjects, send, sign_in
+from upheld.exchange import Headers, NotJson, Request, Response, Session
+
+if TYPE_CHECKING:
+    from upheld.contract import Contract, Operation, Resource
+
+Move = Generator[Action, Any, Any]
+
+
+# -- subjects ------------------------------------------------------------------------------------------------------------
+
+
+def operations(contract: Contract, keep: Callable[[Operation], bool], otherwise: str) -> Subjects:
+    """One subject for each operation that ``keep`` keeps and that may be sent; not applicable (``otherwise``) without any."""
+    found = [
+        Subject(op.label, operation=op) for op in contract.operations if keep(op) and op.label not in contract.dangerous
+    ]
+    return found or NotApplicable(otherwise)
+
+
+def resources(contract: Contract, keep: Callable[[Resource], bool], otherwise: str) -> Subjects:
+    """One subject for each resource family that ``keep`` keeps."""
+    found = [Subject(family.collection, resource=family) for family in contract.resources if keep(family)]
+    return found or NotApplicable(otherwise)
+
+
+def canary(contract: Contract) -> Operation | None:
+    """A safe, secured operation that needs nothing but credentials: the smallest proof that a session is alive.
+
+    Operations about the caller (``/me``) come first, then those that no ``roles:`` line restricts, then short paths.
+    """
+
+    def needs_nothing(op: Operation) -> bool:
+        return (
+            op.method == "GET"
+            and not contract.is_public(op)
+            and not any(p.required for p in op.parameters)
+            and op.label not in contract.dangerous
+        )
+
+    def order(op: Operation) -> tuple[bool, bool, int, str]:
+        about_me = op.path.rstrip("/").rsplit("/", 1)[-1] in ("me", "self", "profile", "whoami", "current", "user")
+        return (contract.roles(op) is not None, not about_me, len(op.path), op.path)
+
+    return min(filter(needs_nothing, contract.operations), key=order, default=None)
+
+
+# -- requests ------------------------------------------------------------------------------------------------------------
+
+
+def caller(lane: Lane, operation: Operation, *, fresh: bool = False) -> Move:
+    """``session = yield from caller(lane, op)``: somebody who may call it; None where no credentials are asked for."""
+    if not operation.secured:
+        return None
+    allowed = lane.contract.roles(operation)
+    session: Session = yield from sign_in(allowed[0] if allowed else None, fresh=fresh)
+    return session
+
+
+def valid_request(lane: Lane, operation: Operation, session: Session | None) -> Move:
+    """``request = yield from valid_request(lane, op, session)``: one that the contract says is right.
+
+    Members that its path names are made first (or taken from the collection). The request carries ``session``.
+    Raises `CannotProve` when a member is needed and nobody can make one.
+    """
+    from upheld.contract.example import parameters_example
+
+    values = parameters_example(lane.contract, operation, lane.unique)
+    path = yield from _path(lane, operation, session, values.get("path", {}))
+    headers = Headers({name: _plain(value) for name, value in values.get("header", {}).items()})
+    cookies = "; ".join(f"{name}={_plain(value)}" for name, value in values.get("cookie", {}).items())
+    if cookies:
+        headers = headers.with_("Cookie", cookies)
+    query = tuple((name, _plain(item)) for name, value in values.get("query", {}).items() for item in _many(value))
+    request = Request(operation.method, path, query, headers, session=session, operation=operation.label)
+    return with_valid_body(lane, request, operation)
+
+
+def with_valid_body(lane: Lane, request: Request, operation: Operation) -> Request:
+    """The request with a body that fits the operation's schema, unique where the contract says so."""
+    from upheld.contract.example import example
+
+    body = operation.body
+    if body is None:
+        return request
+    if body.json_schema is not None:
+        media_type = next(t for t in body.content if t == "application/json" or t.endswith("+json"))
+        value = example(lane.contract, body.json_schema, unique=lane.unique)
+        return request.with_json(value).with_headers(content_type=media_type)
+    if "application/x-www-form-urlencoded" in body.content:
+        value = example(lane.contract, body.content["application/x-www-form-urlencoded"], unique=lane.unique)
+        form = urlencode({k: _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else {})
+        return request.with_(body=form.encode()).with_headers(content_type="application/x-www-form-urlencoded")
+    if body.required:
+        raise CannotProve(
+            f"{operation.label} takes {', '.join(body.content) or 'an undescribed body'}, which we do not make"
+        )
+    return request
+
+
+def control(lane: Lane, operation: Operation, session: Session | None) -> Move:
+    """``request, response = yield from control(lane, op, session)``: a valid request that was answered with 2xx.
+
+    Every accusation stands on one: raises `CannotProve` when the service refuses it.
+    """
+    request = yield from valid_request(lane, operation, session)
+    response = yield from send(request)
+    if not response.ok:
+        raise CannotProve(f"the control request {operation.label} was answered with {describe(response)}")
+    return request, response
+
+
+def make(lane: Lane, resource: Resource, session: Session | None) -> Move:
+    """``id, response = yield from make(lane, resource, session)``: a new member. Raises `CannotProve` when it can't be made."""
+    if resource.create is None:
+        raise CannotProve(f"{resource.collection} has no operation that creates a member")
+    request = yield from valid_request(lane, resource.create, session)
+    response: Response = yield from send(request)
+    if not response.ok:
+        raise CannotProve(f"{resource.create.label} was answered with {describe(response)}")
+    identifier = id_of(resource, response)
+    if identifier is None:
+        raise CannotProve(f"{resource.create.label} does not tell the id of what it made")
+    return identifier, response
+
+
+def id_of(resource: Resource, response: Response) -> str | None:
+    """The id of the member that a create or read answer shows, from its body, else from Location."""
+    try:
+        value = pointed(response.json(), resource.id_pointer)
+    except (NotJson, LookupError):
+        value = None
+    if value is None and "location" in response.headers:
+        value = response.headers["location"].split("?")[0].rstrip("/").rsplit("/", 1)[-1] or None
+    return None if value is None or isinstance(value, dict | list) else _plain(value)
+
+
+def member_path(resource: Resource, identifier: str, of: str | None = None) -> str:
+    """The path of a member; ``of`` is another template with the same id parameter."""
+    return (of or resource.member).replace("{" + resource.id_parameter + "}", quote(identifier, safe=""))
+
+
+def pointed(document: Any, pointer: str) -> Any:
+    """The value that a JSON Pointer (RFC 6901) names. Raises LookupError."""
+    value = document
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, list):
+            value = value[int(key)] if key.isdigit() else _missing(pointer)
+        elif isinstance(value, Mapping) and key in value:
+            value = value[key]
+        else:
+            _missing(pointer)
+    return value
+
+
+def _missing(pointer: str) -> Any:
+    raise LookupError(pointer)
+
+
+def describe(response: Response) -> str:
+    """``422 application/problem+json {"type": …``: an answer in few words, for reasons and evidence."""
+    text = " ".join(response.text.split())
+    kind = response.media_type
+    shown = f" {text[:160]}{'…' if len(text) > 160 else ''}" if text else ""
+    return f"{response.status}{f' {kind}' if kind else ''}{shown}"
+
+
+def _path(lane: Lane, operation: Operation, session: Session | None, values: Mapping[str, Any]) -> Move:
+    path = operation.path
+    for parameter in operation.path_parameters:
+        mark = "{" + parameter.name + "}"
+        prefix = path.split(mark)[0] + mark
+        family = _family(lane.contract, operation.path.split(mark)[0] + mark)
+        if family is None or family.create is operation:
+            value = _plain(values.get(parameter.name, lane.unique()))
+        else:
+            value = yield from _member(
+                lane, family, session, path.split(mark)[0].rstrip("/"), values.get(parameter.name)
+            )
+        path = prefix.replace(mark, quote(value, safe="")) + path[len(prefix) :]
+    return path
+
+
+def _family(contract: Contract, template: str) -> Resource | None:
+    return next((family for family in contract.resources if family.member == template), None)
+
+
+def _member(lane: Lane, family: Resource, session: Session | None, collection: str, fallback: Any) -> Move:
+    """An id under the collection (its own path parameters filled already): made, else listed."""
+    create = family.create
+    if create is not None and create.label not in lane.contract.dangerous:
+        maker = session
+        allowed = lane.contract.roles(create)
+        if create.secured and (maker is None or (allowed and maker.role not in allowed)):
+            maker = yield from caller(lane, create)
+        request = (yield from valid_request(lane, create, maker)) if "{" not in create.path else None
+        if request is None:
+            request = with_valid_body(
+                lane, Request(create.method, collection, session=maker, operation=create.label), create
+            )
+        response: Response = yield from send(request)
+        made = id_of(family, response) if response.ok else None
+        if made is not None:
+            return made
+        refused = f"{create.label} was answered with {describe(response)}"
+    else:
+        refused = f"{family.collection} has no operation that creates a member"
+    if family.list is not None:
+        listed = yield from listed_id(lane, family, session, collection)
+        if listed is not None:
+            return listed
+    raise CannotProve(f"no member of {family.collection} could be had: {refused}")
+
+
+def listed_id(lane: Lane, family: Resource, session: Session | None, collection: str) -> Move:
+    """The id of the first member that the collection lists, or None."""
+    assert family.list is not None
+    reader = session
+    if family.list.secured and reader is None:
+        reader = yield from caller(lane, family.list)
+    response: Response = yield from send(Request("GET", collection, session=reader, operation=family.list.label))
+    try:
+        members = pointed(response.json(), family.items_pointer or "") if response.ok else []
+        first = pointed(members[0], family.id_pointer) if isinstance(members, list) and members else None
+    except (NotJson, LookupError):
+        return None
+    return None if first is None else _plain(first)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _many(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, list) else [value]

@@ -125,6 +125,14 @@ class CannotProve(Exception):
         self.outcome = Unproven(reason, add)
 
 
+class NoAnswer(CannotProve):
+    """No HTTP response came: the peer closed, sent what is no HTTP, or let the time pass. ``how`` says which."""
+
+    def __init__(self, how: Literal["closed", "garbage", "silent"], reason: str) -> None:
+        super().__init__(reason)
+        self.how = how
+
+
 # -- dialogues -----------------------------------------------------------------------------------------------------------
 
 
@@ -167,6 +175,8 @@ class Raw:
     """Seconds to wait for an answer and for the close."""
     request: Request | None = None
     """What these octets are as a request, for the observers and for the curl line."""
+    responses: int = 1
+    """How many responses to wait for (pipelined requests); 0 waits until the peer closes or the time is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,9 +252,11 @@ def burst(requests: Iterable[Request]) -> Generator[Action, Any, list[Response]]
     return responses
 
 
-def raw(data: bytes, *, timeout: float = 5.0, request: Request | None = None) -> Generator[Action, Any, RawAnswer]:
-    """``answer = yield from raw(b"GET / HTTP/1.1\\r\\n...")``"""
-    answer: RawAnswer = yield Raw(data, timeout, request)
+def raw(
+    data: bytes, *, timeout: float = 5.0, request: Request | None = None, responses: int = 1
+) -> Generator[Action, Any, RawAnswer]:
+    """``answer = yield from raw(b"GET / HTTP/1.1\\r\\nHost: {host}\\r\\n...")``; ``{host}`` becomes the target's host."""
+    answer: RawAnswer = yield Raw(data, timeout, request, responses)
     return answer
 
 

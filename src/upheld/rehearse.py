@@ -104,7 +104,7 @@ class Stage:
                 return self.exchange(request)
             case Burst(requests):
                 return [self.exchange(request) for request in requests]
-            case Raw(data, _, request):
+            case Raw(data=data, request=request):
                 parsed = parse_raw(data)
                 if request is not None and parsed is not None:
                     parsed = parsed.with_(operation=request.operation, session=request.session)

@@ -1,0 +1,1 @@
+"""A run: plan the promises, play the dialogues, fuzz, judge."""

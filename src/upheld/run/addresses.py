@@ -1,0 +1,55 @@
+"""Source addresses on loopback: on Linux a client may bind any address of 127.0.0.0/8, and each is a fresh partition of
+every limit that is keyed by address.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sys
+from itertools import count
+from urllib.parse import urlsplit
+
+
+def loopback(url: str) -> bool:
+    """Whether source addresses can be chosen freely: an IPv4 loopback target on Linux."""
+    host = urlsplit(url).hostname or ""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        return ipaddress.IPv4Address("127.0.0.1" if host == "localhost" else host).is_loopback
+    except ValueError:
+        return False
+
+
+class Addresses:
+    """Hands out addresses that no other lane of this run has; ``None`` where they can't be chosen.
+
+    Starts at a place that follows from ``seed``, so that a run soon after another one meets no limit that it left drained.
+    """
+
+    def __init__(self, url: str, seed: int) -> None:
+        self._free = loopback(url) and _can_bind("127.83.0.2")
+        self._next = count((seed % 200 + 10) << 16 | 2)
+
+    @property
+    def available(self) -> bool:
+        return self._free
+
+    def fresh(self) -> str | None:
+        """The next unused address, or None."""
+        if not self._free:
+            return None
+        number = next(self._next)
+        while number & 0xFF in (0, 255):
+            number = next(self._next)
+        return str(ipaddress.IPv4Address(0x7F000000 + (number & 0xFFFFFF)))
+
+
+def _can_bind(address: str) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,291 @@
+"""Plays dialogues concurrently, each in a lane of its own: identity, source address, connections."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from upheld.check import (
+    Action,
+    Burst,
+    CannotProve,
+    Check,
+    Lane,
+    Move,
+    NoAnswer,
+    Outcome,
+    Raw,
+    Send,
+    SignIn,
+    Subject,
+    Unproven,
+    Wait,
+)
+from upheld.errors import HarnessError, TargetDied
+from upheld.exchange import Exchange, Request, Response, Session
+from upheld.run.addresses import Addresses
+from upheld.run.budget import Budget
+from upheld.run.people import People
+from upheld.run.transport import Refused, Transport
+from upheld.run.watch import Watch
+
+if TYPE_CHECKING:
+    from upheld.contract import Contract
+
+T = TypeVar("T")
+
+LONGEST_RETRY_AFTER = 65.0
+"""Seconds that are waited at most for one 429 or 503: a window of a minute and a little."""
+
+
+@dataclass
+class Played:
+    """One playing of a dialogue."""
+
+    outcome: Outcome
+    source: str
+    seconds: float
+    sessions: set[str] = field(default_factory=set)
+    """Names of the shared identities that it used."""
+    last: Exchange | None = None
+
+
+@dataclass
+class _Stand:
+    """Where one playing stands: its address and the people it has met."""
+
+    source: str
+    address: str | None
+    studies_limits: bool
+    observed: bool = True
+    moved_on: bool = False
+    people: list[str] = field(default_factory=list)
+    shared: set[str] = field(default_factory=set)
+    last: Exchange | None = None
+
+
+class Driver:
+    """Sends for every dialogue of one target."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        transport: Transport,
+        addresses: Addresses,
+        budget: Budget,
+        watch: Watch,
+        *,
+        token: str,
+        quota: int | None,
+        concurrency: int = 8,
+        alive: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.contract = contract
+        self.transport = transport
+        self.addresses = addresses
+        self.budget = budget
+        self.watch = watch
+        self.token = token
+        self.people = People(contract, self.send_from, addresses.fresh, token, quota)
+        self.throttled = 0
+        """429 and 503 answers that were waited out."""
+        self._slots = asyncio.Semaphore(concurrency)
+        self._alive = alive
+        self._lanes = 0
+        self._silent: Counter[str] = Counter()
+        self._silences = 0
+
+    # -- dialogues -------------------------------------------------------------------------------------------------------
+
+    async def play(self, check: Check, subject: Subject, *, observed: bool = True) -> Played:
+        """Play a dialogue to its end. ``observed`` is False for a replay, whose exchanges are not counted twice.
+
+        Raises `TargetDied`; `HarnessError` when the dialogue itself is broken.
+        """
+        assert check.converse is not None
+        self._lanes += 1
+        lane = Lane(self.contract, subject, f"{self.token}{_base36(self._lanes)}")
+        source = f"{check.id}[{subject.label}]#{self._lanes}"
+        stand = _Stand(source, self.addresses.fresh(), check.requirement.profile == "shipped", observed)
+        began = time.monotonic()
+        async with self._slots:
+            outcome = await self._converse(check, lane, stand)
+        return Played(outcome, source, time.monotonic() - began, stand.shared, stand.last)
+
+    async def _converse(self, check: Check, lane: Lane, stand: _Stand) -> Outcome:
+        assert check.converse is not None
+        conversation = check.converse(lane)
+        try:
+            action = next(conversation)
+            while True:
+                try:
+                    answer = await self._act(action, stand)
+                except CannotProve as cannot:
+                    action = conversation.throw(cannot)
+                else:
+                    action = conversation.send(answer)
+        except StopIteration as end:
+            return end.value if end.value is not None else Unproven("the dialogue ended without an outcome")
+        except CannotProve as cannot:
+            return cannot.outcome
+        except (TargetDied, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            raise HarnessError(f"{stand.source}: {type(error).__name__}: {error}") from error
+        finally:
+            conversation.close()
+
+    async def _act(self, action: Action, stand: _Stand) -> Any:
+        match action:
+            case Send(request, new_connection):
+                return await self._exchange(request, stand, new_connection)
+            case Burst(requests):
+                return await asyncio.gather(*(self._exchange(request, stand, True) for request in requests))
+            case Raw():
+                return await self._raw(action, stand)
+            case Wait(seconds):
+                await self._pause(seconds)
+                return None
+            case SignIn(role, fresh):
+                return await self._introduce(role, fresh or stand.studies_limits, stand)
+            case Move():
+                stand.address = self.addresses.fresh()
+                if stand.address is None:
+                    raise CannotProve(
+                        "another source address is needed, and addresses can only be chosen towards IPv4 loopback on Linux"
+                    )
+                return None
+
+    async def _introduce(self, role: str | None, fresh: bool, stand: _Stand) -> Session:
+        session = await self.people.sign_in(role, fresh=fresh, not_these=stand.people)
+        stand.people.append(session.name)
+        if not fresh:
+            stand.shared.add(session.name)
+        return session
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait without holding a place, so that waits overlap."""
+        self.budget.allow(seconds)
+        self._slots.release()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await self._slots.acquire()
+
+    async def _raw(self, action: Raw, stand: _Stand) -> Any:
+        self.budget.take()
+        answer = await self._guarded(
+            lambda: self.transport.raw(action, address=stand.address),
+            action.request.operation if action.request else None,
+        )
+        if action.request is not None and stand.observed:
+            for response in answer.responses:
+                self._told(action.request, response, stand)
+        return answer
+
+    # -- one exchange ----------------------------------------------------------------------------------------------------
+
+    async def send_from(self, request: Request, address: str | None) -> Response:
+        """Send outside a dialogue (sign-in, canary, clean re-send), backing off where told to."""
+        stand = _Stand("upheld", address, studies_limits=False)
+        return await self._exchange(request, stand, False, holds_slot=False)
+
+    async def resend(self, request: Request) -> Response:
+        """Send on an idle connection from a fresh address, unobserved: for replays."""
+        stand = _Stand("replay", self.addresses.fresh(), studies_limits=False, observed=False)
+        return await self._exchange(request, stand, True, holds_slot=False)
+
+    async def _exchange(
+        self, request: Request, stand: _Stand, new_connection: bool, *, holds_slot: bool = True
+    ) -> Response:
+        label = request.operation
+        if label is not None and self._silent[label] >= 2:
+            raise NoAnswer("silent", f"{label} gave no answer twice before and is not called any more")
+        for attempt in range(8):
+            self.budget.take()
+            response = await self._guarded(
+                lambda: self.transport.send(request, address=stand.address, new_connection=new_connection), label
+            )
+            if stand.observed:
+                self._told(request, response, stand)
+            if stand.studies_limits or (seconds := _back_off(response, attempt)) is None:
+                return response
+            self.throttled += 1
+            if not stand.moved_on and self.addresses.available:
+                stand.moved_on = True  # a limit keyed by address has not seen this one
+                stand.address = self.addresses.fresh()
+            elif holds_slot:
+                await self._pause(seconds)
+            else:
+                self.budget.allow(seconds)
+                await asyncio.sleep(seconds)
+        raise CannotProve(
+            f"{label or request.path} answered {response.status} to every try", "target: {start: …} with raised limits"
+        )
+
+    def _told(self, request: Request, response: Response, stand: _Stand) -> None:
+        exchange = Exchange(request, response, source=stand.source)
+        stand.last = exchange
+        self.people.note(request, response, stand.source)
+        self.watch.feed(exchange)
+
+    async def _guarded(self, call: Callable[[], Awaitable[T]], label: str | None) -> T:
+        """Tell a silent operation from a dead target."""
+        for attempt in range(4):
+            try:
+                answer = await call()
+            except Refused as refused:
+                if attempt == 3 or not self._alive():
+                    raise TargetDied(f"the target does not answer any more: {refused}") from refused
+                await asyncio.sleep(0.2 * (attempt + 1))
+            except NoAnswer as silent:
+                if not self._alive():
+                    raise TargetDied(f"the target ended while it was asked: {silent}") from silent
+                if silent.how == "silent":
+                    self._silences += 1
+                    if label:
+                        self._silent[label] += 1
+                    if self._silences >= 12:
+                        raise TargetDied(f"12 requests in a row got no answer; the last: {silent}") from silent
+                raise
+            else:
+                self._silences = 0
+                return answer
+        raise AssertionError("unreachable")
+
+
+def retry_after(response: Response) -> float | None:
+    """Seconds that Retry-After asks for (RFC 9110 §10.2.3: a number or an HTTP-date); None when absent or malformed."""
+    value = response.headers.get("retry-after", "").strip()
+    if value.isdigit():
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+    except (ValueError, TypeError):
+        return None
+    return max(0.0, when.timestamp() - time.time())
+
+
+def _back_off(response: Response, attempt: int) -> float | None:
+    """How long to wait before the same request is sent again; None when the response is an answer."""
+    if response.status == 429:
+        asked = retry_after(response)
+        return min(LONGEST_RETRY_AFTER, asked + 0.05 if asked is not None else 2.0**attempt)
+    if response.status == 503 and attempt < 2:
+        asked = retry_after(response)
+        return min(10.0, asked if asked is not None else 1.0)
+    return None
+
+
+def _base36(number: int) -> str:
+    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+    text = ""
+    while number:
+        number, digit = divmod(number, 36)
+        text = digits[digit] + text
+    return text or "0"

@@ -1,0 +1,305 @@
+"""Identities: made or signed in once, handed out to dialogues, watched, renewed when lost.
+
+Those that dialogues share are apart from those that fuzzing uses and from the fresh ones that a dialogue may destroy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from upheld.check import CannotProve
+from upheld.exchange import Headers, NotJson, Request, Response, Session
+from upheld.steps import canary, describe, pointed
+
+if TYPE_CHECKING:
+    from upheld.contract import Contract, Step
+
+SendFrom = Callable[[Request, str | None], Awaitable[Response]]
+"""Sends a request from a source address of its own, backing off where it is told to."""
+
+REGISTER_LINE = "auth: {register: {op: POST /auth/register, body: {email: $user, password: $password}}}"
+
+
+@dataclass
+class Person:
+    """One identity in the pool, with what is needed to sign it in again."""
+
+    session: Session
+    declared: str = ""
+    """Its name under ``identities:``; empty when it was registered for the run."""
+    spent: int = 0
+    """Requests sent with it, to keep within a quota that is keyed by user."""
+    last_ok: str = ""
+    """Operation of its last 2xx answer: the suspect when the credential is lost."""
+    lost: str = ""
+    """Why its credential does not work any more; empty while it does."""
+    used_by: set[str] = field(default_factory=set)
+
+
+class People:
+    """The identities of one run against one target."""
+
+    def __init__(
+        self, contract: Contract, send: SendFrom, fresh_address: Callable[[], str | None], token: str, quota: int | None
+    ) -> None:
+        self.contract = contract
+        self._send = send
+        self._address = fresh_address
+        self._token = token
+        self._quota = quota
+        """Requests that one identity may spend; None where limits are raised."""
+        self._pool: dict[str, list[Person]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._count = 0
+        self.secrets: set[str] = set()
+        self.notes: list[str] = []
+        self._refused: dict[str, CannotProve] = {}
+
+    # -- handing out -----------------------------------------------------------------------------------------------------
+
+    @property
+    def default_role(self) -> str:
+        """The role of whoever registers: the first that no identity needs credentials for, else the first."""
+        identities = self.contract.policy.identities
+        plain = [i.role for i in identities.values() if not i.user]
+        return next(iter(plain), next((i.role for i in identities.values()), "user"))
+
+    async def sign_in(self, role: str | None, *, fresh: bool, not_these: Iterable[str] = ()) -> Session:
+        """A session of the role, none of ``not_these`` names. Raises `CannotProve` when nobody can be had."""
+        role = role or self.default_role
+        if fresh:
+            return await self._fresh(role)
+        taken = set(not_these)
+        async with self._locks.setdefault(role, asyncio.Lock()):
+            pool = self._pool.setdefault(role, [])
+            for person in sorted(pool, key=lambda person: person.spent):
+                if person.session.name not in taken and not person.lost and self._has_quota(person):
+                    return person.session
+            person = await self._another(role, {p.declared for p in pool if p.declared})
+            pool.append(person)
+            return person.session
+
+    def _has_quota(self, person: Person) -> bool:
+        return self._quota is None or person.spent < self._quota
+
+    async def _another(self, role: str, used: set[str]) -> Person:
+        """One more identity of the role: the next declared one, else a newly registered one."""
+        for name, identity in self.contract.policy.identities.items():
+            if identity.role != role or name in used or not self._declared_with_credentials(identity):
+                continue
+            if name in self._refused:
+                raise self._refused[name]
+            try:
+                return Person(await self._declared(name, identity), declared=name)
+            except CannotProve as cannot:
+                self._refused[name] = cannot
+                raise
+        if role != self.default_role:
+            line = f"identities: {{{role}: {{role: {role}, user: …, password_env: UPHELD_{role.upper()}_PASSWORD}}}}"
+            raise CannotProve(f"no identity with the role {role} is left", line)
+        return Person(await self._registered(role))
+
+    async def _fresh(self, role: str) -> Session:
+        """A session that nobody else uses: a new account, or a new login of a declared identity that nobody minds."""
+        if role == self.default_role and self.contract.auth.register is not None:
+            return await self._registered(role)
+        for name, identity in self.contract.policy.identities.items():
+            if identity.role == role and identity.password_env:
+                return await self._declared(name, identity)
+        raise CannotProve(
+            f"no throw-away session of the role {role} can be had: nobody can be registered", REGISTER_LINE
+        )
+
+    @staticmethod
+    def _declared_with_credentials(identity: Any) -> bool:
+        return bool(identity.user or identity.token_env or identity.api_key_env)
+
+    # -- making ----------------------------------------------------------------------------------------------------------
+
+    async def _declared(self, name: str, identity: Any) -> Session:
+        for variable, kind in ((identity.token_env, "bearer"), (identity.api_key_env, "apiKey")):
+            if variable:
+                value = self._environment(name, variable)
+                headers = self._credential(value, None if kind == "bearer" else "apiKey")
+                return Session(name, identity.role, identity.user or "", "", value, None, headers)
+        password = self._environment(name, identity.password_env) if identity.password_env else ""
+        return await self.log_in(name, identity.role, identity.user, password)
+
+    def _environment(self, name: str, variable: str) -> str:
+        value = os.environ.get(variable, "")
+        if not value:
+            raise CannotProve(
+                f"identity {name}: the environment variable {variable} is not set", f"export {variable}=…"
+            )
+        self.secrets.add(value)
+        return value
+
+    async def _registered(self, role: str) -> Session:
+        step = self.contract.auth.register
+        if step is None:
+            raise CannotProve("nobody can be registered: no operation for it is stated or recognised", REGISTER_LINE)
+        self._count += 1
+        name = f"{role}{self._count}"
+        user, password = self._user_name(step, name), self._password()
+        response = await self._call(step, user=user, password=password, address=self._address())
+        if not response.ok:
+            raise CannotProve(
+                f"registration ({step.operation.label}) was answered with {describe(response)}", REGISTER_LINE
+            )
+        if step.access and (session := self._session(name, role, user, password, step, response)):
+            return session
+        return await self.log_in(name, role, user, password)
+
+    async def log_in(self, name: str, role: str, user: str, password: str) -> Session:
+        """A new session of this user. Raises `CannotProve` when the login refuses."""
+        step = self.contract.auth.login
+        if step is None:
+            line = "auth: {login: {op: POST /auth/login, body: {email: $user, password: $password}, access: /access_token}}"
+            raise CannotProve("nobody can sign in: no login operation is stated or recognised", line)
+        response = await self._call(step, user=user, password=password, address=self._address())
+        if not response.ok:
+            raise CannotProve(
+                f"{name} can't sign in: {step.operation.label} was answered with {describe(response)}",
+                f"identities: {{{name}: {{user: …, password_env: …}}}} with the right credentials",
+            )
+        session = self._session(name, role, user, password, step, response)
+        if session is None:
+            raise CannotProve(
+                f"{step.operation.label} answered {response.status} without an access token at {step.access or '?'}",
+                "auth: {login: {…, access: /path/to/token}}",
+            )
+        return session
+
+    async def _call(self, step: Step, *, user: str, password: str, refresh: str = "", address: str | None) -> Response:
+        self._count += 1
+        names = {"$user": user, "$password": password, "$refresh": refresh, "$unique": f"u{self._token}{self._count}"}
+        body = filled(step.body, names)
+        request = Request(step.operation.method, step.operation.path, operation=step.operation.label)
+        if step.media_type == "application/x-www-form-urlencoded":
+            form = urlencode(body if isinstance(body, dict) else {})
+            request = request.with_(body=form.encode(), headers=Headers({"Content-Type": step.media_type}))
+        else:
+            request = request.with_json(body).with_headers(content_type=step.media_type)
+        return await self._send(request, address)
+
+    def _session(
+        self, name: str, role: str, user: str, password: str, step: Step, response: Response
+    ) -> Session | None:
+        try:
+            document = response.json()
+        except NotJson:
+            document = {}
+        access = _string(document, step.access)
+        refresh = _string(document, step.refresh)
+        if access is None and not (cookies := response.headers.all("set-cookie")):
+            return None
+        self.secrets.update(value for value in (access, refresh, password) if value)
+        if access is not None:
+            headers = self._credential(access)
+        else:
+            pairs = [cookie.split(";", 1)[0].strip() for cookie in cookies]
+            self.secrets.update(pair.partition("=")[2] for pair in pairs)
+            headers = (("Cookie", "; ".join(pairs)),)
+        return Session(name, role, user, password, access, refresh, headers, response)
+
+    def _credential(self, value: str, kind: str | None = None) -> tuple[tuple[str, str], ...]:
+        scheme = self.contract.auth.scheme
+        if kind == "apiKey" and not scheme.startswith("apiKey"):
+            names = [
+                s.get("name", "X-API-Key")
+                for s in self.contract.security_schemes.values()
+                if s.get("type") == "apiKey" and s.get("in") == "header"
+            ]
+            return ((names[0] if names else "X-API-Key", value),)
+        if scheme.startswith("apiKey:header:"):
+            return ((scheme.rsplit(":", 1)[1], value),)
+        return (("Authorization", f"Bearer {value}"),)
+
+    def _user_name(self, step: Step, name: str) -> str:
+        plain = f"{name}{self._token}"
+        body = json.dumps(step.body)
+        return f"{plain}@example.test" if "mail" in body.lower() or step.operation.body is None else plain
+
+    def _password(self) -> str:
+        """Random, with every kind of character that composition rules ask for, within the declared length."""
+        password = self.contract.policy.auth.password
+        length = max(14, password.min or 0)
+        value = ("Aa1-" + secrets.token_urlsafe(length))[: min(length, password.max_bytes or 64)]
+        self.secrets.add(value)
+        return value
+
+    # -- watching --------------------------------------------------------------------------------------------------------
+
+    def note(self, request: Request, response: Response, source: str) -> None:
+        """Account for an exchange of a shared identity."""
+        if request.session is None:
+            return
+        for person in self._pool.get(request.session.role, ()):
+            if person.session.name == request.session.name:
+                person.spent += 1
+                person.used_by.add(source)
+                if response.ok and request.operation:
+                    person.last_ok = request.operation
+
+    async def muster(self) -> list[Person]:
+        """Try every shared credential on the canary operation; those that are refused now are lost, and returned."""
+        operation = canary(self.contract)
+        if operation is None:
+            return []
+        lost = []
+        for person in [p for pool in self._pool.values() for p in pool if not p.lost]:
+            if (allowed := self.contract.roles(operation)) and person.session.role not in allowed:
+                continue
+            request = Request(operation.method, operation.path, session=person.session, operation=operation.label)
+            response = await self._send(request, self._address())
+            if response.status == 401:
+                person.lost = f"credential of {person.session.name} lost after {person.last_ok or 'its login'}"
+                self.notes.append(person.lost)
+                lost.append(person)
+        return lost
+
+    async def renew(self, session: Session) -> Session:
+        """The same user signed in again."""
+        return replace(await self.log_in(session.name, session.role, session.user, session.password))
+
+    async def first(self) -> list[CannotProve]:
+        """Sign in whoever has credentials in the file, before anything else: wrong ones make everything unproven."""
+        refused = []
+        for name, identity in self.contract.policy.identities.items():
+            if self._declared_with_credentials(identity):
+                try:
+                    self._pool.setdefault(identity.role, []).append(Person(await self._declared(name, identity), name))
+                except CannotProve as cannot:
+                    self._refused[name] = cannot
+                    refused.append(cannot)
+        return refused
+
+
+def filled(template: Any, names: dict[str, str]) -> Any:
+    """The template with every ``$name`` replaced, in whole strings and inside longer ones."""
+    if isinstance(template, str):
+        for name, value in names.items():
+            template = template.replace(name, value)
+        return template
+    if isinstance(template, dict):
+        return {key: filled(value, names) for key, value in template.items()}
+    if isinstance(template, list | tuple):
+        return [filled(value, names) for value in template]
+    return template
+
+
+def _string(document: Any, pointer: str) -> str | None:
+    if not pointer:
+        return None
+    try:
+        value = pointed(document, pointer)
+    except LookupError:
+        return None
+    return value if isinstance(value, str) and value else None

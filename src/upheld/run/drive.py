@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -62,7 +63,8 @@ class _Stand:
     source: str
     address: str | None
     studies_limits: bool
-    observed: bool = True
+    spied: list[Exchange] | None = None
+    """A replay's exchanges go here, and to no observer, so that nothing is counted twice."""
     moved_on: bool = False
     people: list[str] = field(default_factory=list)
     shared: set[str] = field(default_factory=set)
@@ -84,6 +86,7 @@ class Driver:
         quota: int | None,
         concurrency: int = 8,
         alive: Callable[[], bool] = lambda: True,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.contract = contract
         self.transport = transport
@@ -91,7 +94,7 @@ class Driver:
         self.budget = budget
         self.watch = watch
         self.token = token
-        self.people = People(contract, self.send_from, addresses.fresh, token, quota)
+        self.people = People(contract, self.send_from, addresses.fresh, token, quota, environment)
         self.throttled = 0
         """429 and 503 answers that were waited out."""
         self._slots = asyncio.Semaphore(concurrency)
@@ -102,8 +105,8 @@ class Driver:
 
     # -- dialogues -------------------------------------------------------------------------------------------------------
 
-    async def play(self, check: Check, subject: Subject, *, observed: bool = True) -> Played:
-        """Play a dialogue to its end. ``observed`` is False for a replay, whose exchanges are not counted twice.
+    async def play(self, check: Check, subject: Subject, *, spied: list[Exchange] | None = None) -> Played:
+        """Play a dialogue to its end. A replay gives ``spied``, which receives its exchanges in place of the observers.
 
         Raises `TargetDied`; `HarnessError` when the dialogue itself is broken.
         """
@@ -111,7 +114,7 @@ class Driver:
         self._lanes += 1
         lane = Lane(self.contract, subject, f"{self.token}{_base36(self._lanes)}")
         source = f"{check.id}[{subject.label}]#{self._lanes}"
-        stand = _Stand(source, self.addresses.fresh(), check.requirement.profile == "shipped", observed)
+        stand = _Stand(source, self.addresses.fresh(), check.requirement.profile == "shipped", spied)
         began = time.monotonic()
         async with self._slots:
             outcome = await self._converse(check, lane, stand)
@@ -183,7 +186,7 @@ class Driver:
             lambda: self.transport.raw(action, address=stand.address),
             action.request.operation if action.request else None,
         )
-        if action.request is not None and stand.observed:
+        if action.request is not None:
             for response in answer.responses:
                 self._told(action.request, response, stand)
         return answer
@@ -197,7 +200,7 @@ class Driver:
 
     async def resend(self, request: Request) -> Response:
         """Send on an idle connection from a fresh address, unobserved: for replays."""
-        stand = _Stand("replay", self.addresses.fresh(), studies_limits=False, observed=False)
+        stand = _Stand("replay", self.addresses.fresh(), studies_limits=False, spied=[])
         return await self._exchange(request, stand, True, holds_slot=False)
 
     async def _exchange(
@@ -211,8 +214,7 @@ class Driver:
             response = await self._guarded(
                 lambda: self.transport.send(request, address=stand.address, new_connection=new_connection), label
             )
-            if stand.observed:
-                self._told(request, response, stand)
+            self._told(request, response, stand)
             if stand.studies_limits or (seconds := _back_off(response, attempt)) is None:
                 return response
             self.throttled += 1
@@ -232,7 +234,10 @@ class Driver:
         exchange = Exchange(request, response, source=stand.source)
         stand.last = exchange
         self.people.note(request, response, stand.source)
-        self.watch.feed(exchange)
+        if stand.spied is None:
+            self.watch.feed(exchange)
+        else:
+            stand.spied.append(exchange)
 
     async def _guarded(self, call: Callable[[], Awaitable[T]], label: str | None) -> T:
         """Tell a silent operation from a dead target."""

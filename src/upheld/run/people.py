@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -47,12 +47,19 @@ class People:
     """The identities of one run against one target."""
 
     def __init__(
-        self, contract: Contract, send: SendFrom, fresh_address: Callable[[], str | None], token: str, quota: int | None
+        self,
+        contract: Contract,
+        send: SendFrom,
+        fresh_address: Callable[[], str | None],
+        token: str,
+        quota: int | None,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.contract = contract
         self._send = send
         self._address = fresh_address
         self._token = token
+        self._environ = environment
         self._quota = quota
         """Requests that one identity may spend; None where limits are raised."""
         self._pool: dict[str, list[Person]] = {}
@@ -133,7 +140,7 @@ class People:
         return await self.log_in(name, identity.role, identity.user, password)
 
     def _environment(self, name: str, variable: str) -> str:
-        value = os.environ.get(variable, "")
+        value = self._environ.get(variable, "")
         if not value:
             raise CannotProve(
                 f"identity {name}: the environment variable {variable} is not set", f"export {variable}=…"

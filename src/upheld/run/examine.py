@@ -1,0 +1,470 @@
+"""One run from end to end: targets, identities, dialogues, fuzzing, replays, verdicts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import os
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import upheld
+from upheld.check import CannotProve, Check, Finding, Outcome, Unproven
+from upheld.errors import HarnessError, SetupError, TargetDied, UpheldError
+from upheld.exchange import Exchange, Request, Session
+from upheld.report.mask import Masker
+from upheld.run.addresses import Addresses
+from upheld.run.budget import Budget
+from upheld.run.drive import Driver, Played
+from upheld.run.judge import Case, Judge
+from upheld.run.plan import Plan, Promise, plan
+from upheld.run.transport import HttpTransport
+from upheld.run.watch import Sighting, Watch
+from upheld.steps import canary
+from upheld.verdict import Exit, Listener, LoadRun, Progress, Result, Run, Verdict, silent
+
+if TYPE_CHECKING:
+    from upheld.contract import Contract, Operation
+    from upheld.run.fuzz import FuzzRun
+    from upheld.targets import Running
+
+REQUESTS = 20_000
+SECONDS = 900.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run. ``again`` is the upheld command that starts this run, for the last line of a breach."""
+
+    quick: bool = False
+    fuzz: bool = True
+    load_seconds: float = 0.0
+    """Length of the load run; 0 for none."""
+    seed: int | None = None
+    requests: int | None = None
+    seconds: float | None = None
+    again: str = "upheld check"
+    target_name: str = ""
+
+
+@dataclass
+class Part:
+    """One running target with what drives it."""
+
+    running: Running
+    driver: Driver
+    transport: HttpTransport
+
+
+@dataclass
+class Examination:
+    """The state of one run; what is in it when a run is cut short is what the report says."""
+
+    contract: Contract
+    options: Options
+    listener: Listener
+    plan: Plan
+    watch: Watch
+    budget: Budget
+    seed: int
+    token: str
+    started: datetime.datetime
+    played: dict[tuple[str, str], tuple[Promise, Played]] = field(default_factory=dict)
+    parts: dict[str, Part] = field(default_factory=dict)
+    fuzzed: FuzzRun | None = None
+    load: LoadRun | None = None
+    notes: list[str] = field(default_factory=list)
+    phases: list[tuple[str, float, int]] = field(default_factory=list)
+    stopped: str = ""
+    fault: UpheldError | None = None
+    defects: list[str] = field(default_factory=list)
+    cases: list[Case] = field(default_factory=list)
+
+    # -- parts -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def raised(self) -> Part:
+        return self.parts["raised"]
+
+    def part_of(self, check: Check) -> Part:
+        """The target that a check is played against."""
+        return self.parts.get(check.requirement.profile, self.raised)
+
+    @contextlib.contextmanager
+    def phase(self, name: str, total: int = 0) -> Iterator[None]:
+        """Tell that a phase begins, and account for it when it ends."""
+        began, sent = self.budget.elapsed, self.budget.sent
+        self.listener(Progress("phase", name, 0, total, self.budget.sent))
+        try:
+            yield
+        finally:
+            self.phases.append((name, round(self.budget.elapsed - began, 2), self.budget.sent - sent))
+
+    def step(self, text: str, done: int, total: int) -> None:
+        self.listener(Progress("step", text, done, total, self.budget.sent))
+
+    # -- the run ---------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Everything in order. Whatever ends it early is kept in `stopped` and `fault`."""
+        try:
+            await self._examine()
+        except asyncio.CancelledError:
+            self.stopped = "interrupted"
+        except TargetDied as died:
+            self.stopped, self.fault = str(died), died
+        except UpheldError as error:
+            self.stopped, self.fault = str(error), error
+
+    async def _examine(self) -> None:
+        with self.phase("set-up"):
+            await self._set_up()
+        shipped = [p for p in self.plan.dialogues if p.check.requirement.profile == "shipped"]
+        others = [p for p in self.plan.dialogues if p.check.requirement.profile != "shipped"]
+        # The limits first: their keys are drained at once, and their waits pass while everything else runs.
+        limits = asyncio.create_task(self._play_all(shipped, "limits"))
+        try:
+            with self.phase("dialogues", len(others)):
+                await self._play_all(others, "dialogues")
+                await self._renew_lost()
+            if self.options.fuzz:
+                with self.phase("fuzzing"):
+                    await self._fuzz()
+            with self.phase("limits", len(shipped)):
+                await limits
+        except BaseException:
+            limits.cancel()
+            with contextlib.suppress(BaseException):
+                await limits
+            raise
+        with self.phase("replays"):
+            await self._judge()
+        if self.options.load_seconds:
+            with self.phase("load"):
+                await self._load()
+
+    async def _set_up(self) -> None:
+        """Is this the service that the contract describes, and do the credentials work?"""
+        tried = {}
+        for operation in _probes(self.contract):
+            request = Request(operation.method, operation.path, operation=operation.label)
+            with contextlib.suppress(CannotProve):
+                response = await self.raised.driver.send_from(request, self.raised.driver.addresses.fresh())
+                tried[operation.label] = response.status
+                if response.status != 404:
+                    break
+        if tried and set(tried.values()) == {404}:
+            raise SetupError(
+                f"every operation that was tried is 404 on {self.raised.running.url} ({', '.join(tried)}): "
+                "is this the service that the contract describes? A base path can be given with --target URL/base"
+            )
+        if not tried and self.contract.operations:
+            raise TargetDied(f"{self.raised.running.url} accepts connections but answers no request")
+        for part in self.parts.values():
+            for refused in await part.driver.people.first():
+                note = str(refused)
+                if note not in self.notes:
+                    self.notes.append(note)
+                    self.listener(Progress("note", note))
+
+    async def _play_all(self, promises: Sequence[Promise], name: str) -> None:
+        done = 0
+
+        async def one(promise: Promise) -> None:
+            nonlocal done
+            try:
+                played = await self.part_of(promise.check).driver.play(promise.check, promise.subject)
+            except HarnessError as defect:
+                self.defects.append(str(defect))
+                played = Played(Unproven(f"a defect of Upheld: {defect}"), "", 0.0)
+            self.played[promise.key] = (promise, played)
+            done += 1
+            self.step(name, done, len(promises))
+
+        tasks = [asyncio.create_task(one(promise)) for promise in promises]
+        try:
+            await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+
+    async def _renew_lost(self) -> None:
+        """A credential that died on the way makes what used it worthless: tell it, renew it, play that again."""
+        people = self.raised.driver.people
+        for person in await people.muster():
+            self.notes.append(person.lost)
+            self.listener(Progress("note", person.lost))
+            again = [
+                promise
+                for promise, played in self.played.values()
+                if person.session.name in played.sessions and played.source in person.used_by
+            ]
+            await self._play_all(again, "again, with a new credential")
+
+    # -- fuzzing ---------------------------------------------------------------------------------------------------------
+
+    async def _fuzz(self) -> None:
+        from upheld.run.fuzz import fuzz
+
+        policy = self.contract.policy.fuzz
+        driver = self.raised.driver
+        user = await self._throw_away(driver, driver.people.default_role)
+        admin = None
+        for role in {role for op in self.contract.operations for role in self.contract.roles(op) or ()}:
+            if role != driver.people.default_role and admin is None:
+                admin = await self._throw_away(driver, role)
+        secured = any(op.secured for op in self.contract.operations)
+        if secured and user is None and admin is None:
+            self.notes.append("fuzzing had no identity: secured operations were only fuzzed without credentials")
+        quick = self.options.quick
+        seconds = min(self.budget.left, policy.seconds or (8.0 if quick else 60.0))
+        self.fuzzed = await fuzz(
+            self.contract,
+            self.contract.document,
+            self.raised.running.url,
+            user=user,
+            admin=admin,
+            resend=driver.resend,
+            on_exchange=self._fuzzed,
+            seconds=seconds,
+            max_examples=5 if quick else policy.max_examples,
+            phases=("examples", "coverage") if quick else policy.phases,
+            seed=self.seed,
+            token=self.token,
+            listener=self.listener,
+        )
+        self.notes.extend(self.fuzzed.notes)
+        await self._renew_lost()
+
+    async def _throw_away(self, driver: Driver, role: str) -> Session | None:
+        """An identity for fuzzing, apart from those that judge, because fuzzing may ruin it."""
+        try:
+            return await driver.people.sign_in(role, fresh=True)
+        except CannotProve as cannot:
+            self.notes.append(f"no throw-away {role} for fuzzing: {cannot}")
+            return None
+
+    def _fuzzed(self, exchange: Exchange) -> None:
+        self.budget.sent += 1
+        self.watch.feed(exchange)
+
+    # -- judging ---------------------------------------------------------------------------------------------------------
+
+    def judge(self) -> Judge:
+        secrets = {value for part in self.parts.values() for value in part.driver.people.secrets}
+        secrets |= {value for part in self.parts.values() for value in part.running.env.values()}
+        secrets |= {os.environ[name] for _, name in self.contract.policy.environment_names() if name in os.environ}
+        url = self.raised.running.url if self.parts else ""
+        return Judge(self.contract, Masker(secrets), url, self.options.again)
+
+    async def _judge(self) -> None:
+        judge = self.judge()
+        confirmed = await self._confirm()
+        cases = judge.observed(self.plan, self.watch, confirmed)
+
+        async def replay(promise: Promise) -> Outcome:
+            return (await self.part_of(promise.check).driver.play(promise.check, promise.subject, spied=[])).outcome
+
+        cases += await asyncio.gather(
+            *(judge.played(promise, played.outcome, played.seconds, replay) for promise, played in self.played.values())
+        )
+        if self.fuzzed is not None:
+            judge.engine(cases, (p.check for p in self.plan.promises), self.fuzzed.findings, self.watch)
+        self.cases = cases
+
+    async def _confirm(self) -> dict[tuple[str, str, str], bool]:
+        """Repeat what an observer saw only once: the dialogue that it happened in, or the request alone."""
+        checks = {check.id: check for check in self.watch.observers}
+        by_source = {played.source: promise for promise, played in self.played.values()}
+        spied: dict[str, asyncio.Task[list[Exchange]]] = {}
+        confirmed = {}
+
+        async def again(promise: Promise) -> list[Exchange]:
+            exchanges: list[Exchange] = []
+            await self.part_of(promise.check).driver.play(promise.check, promise.subject, spied=exchanges)
+            return exchanges
+
+        async def one(key: tuple[str, str], origin: str, sighting: Sighting) -> None:
+            if len(sighting.sources) > 1:
+                return
+            source = sighting.exchange.source
+            if source in by_source:
+                task = spied.setdefault(source, asyncio.create_task(again(by_source[source])))
+                exchanges = await task
+            else:
+                try:
+                    response = await self.raised.driver.resend(sighting.exchange.request)
+                except CannotProve:
+                    exchanges = []
+                else:
+                    old = sighting.exchange
+                    exchanges = [Exchange(old.request, response, old.phase, "replay", old.intent, old.broken)]
+            outcomes = [self.watch.ask(checks[key[0]], exchange) for exchange in exchanges]
+            repeated = any(isinstance(o, Finding) and (o.origin or o.actual) == origin for o in outcomes)
+            confirmed[(*key, origin)] = repeated
+
+        await asyncio.gather(
+            *(
+                one(key, origin, sighting)
+                for key, tally in list(self.watch.tallies.items())
+                for origin, sighting in list(tally.sightings.items())[:10]
+            )
+        )
+        return confirmed
+
+    async def _load(self) -> None:
+        from upheld.load.run import run_load
+
+        driver = self.raised.driver
+        sessions = []
+        for role in dict.fromkeys((driver.people.default_role, *self.contract.policy.roles_named())):
+            with contextlib.suppress(CannotProve):
+                sessions.append(await driver.people.sign_in(role, fresh=False))
+        self.load = await asyncio.to_thread(
+            run_load,
+            self.contract,
+            self.raised.running.url,
+            sessions,
+            seconds=self.options.load_seconds,
+            profile="raised" if "profile" in self.raised.running.can else "shipped",
+            listener=self.listener,
+            seed=self.seed,
+        )
+
+    # -- the report ------------------------------------------------------------------------------------------------------
+
+    def report(self) -> Run:
+        """What was found, also when the run was cut short."""
+        judge = self.judge()
+        if not self.cases:
+            self.cases = judge.observed(self.plan, self.watch, {})
+            for promise, played in self.played.values():
+                outcome = played.outcome
+                if isinstance(outcome, Finding):
+                    outcome = Unproven(f"seen once ({outcome.actual}); the run ended before it could be repeated")
+                self.cases.append(Case(promise, outcome, played.seconds, 1))
+        known = {case.promise.key for case in self.cases}
+        missing = Unproven(f"the run ended before it ({self.stopped})") if self.stopped else None
+        for promise in self.plan.promises:
+            if promise.key not in known:
+                self.cases.append(Case(promise, promise.settled or missing))
+        results = [judge.result(case) for case in sorted(self.cases, key=lambda case: case.promise.key)]
+        if self.load is not None:
+            from upheld.load.run import results as load_results
+
+            results += load_results(self.load, self.contract)
+        self._note_defects()
+        output = "\n".join(part.running.output for part in self.parts.values() if part.running.output)
+        return Run(
+            contract=str(self.contract.folder or self.contract.name),
+            target=self.options.target_name or (self.raised.running.url if self.parts else ""),
+            version=upheld.__version__,
+            started=self.started.isoformat(timespec="seconds"),
+            seconds=round(self.budget.elapsed, 2),
+            requests=self.budget.sent,
+            seed=self.seed,
+            results=tuple(results),
+            notes=tuple(judge.masker(note) for note in dict.fromkeys(self.notes)),
+            coverage={label: dict(sorted(counts.items())) for label, counts in self.watch.coverage.items()},
+            phases=tuple(self.phases),
+            load=self.load,
+            stopped=judge.masker(self.stopped),
+            exit_status=int(self._exit(results)),
+            target_output=judge.masker(output[-20_000:]),
+        )
+
+    def _note_defects(self) -> None:
+        for id_, what in self.watch.broken.items():
+            self.defects.append(f"{id_}: {what}")
+        self.notes.extend(f"a defect of Upheld, please report it: {defect}" for defect in dict.fromkeys(self.defects))
+
+    def _exit(self, results: Sequence[Result]) -> Exit:
+        if self.fault is not None:
+            return Exit(self.fault.exit_status)
+        if self.stopped == "interrupted":
+            return Exit.INTERRUPTED
+        levels = {"MUST": ("MUST",), "SHOULD": ("MUST", "SHOULD"), "MAY": ("MUST", "SHOULD", "MAY")}
+        gate = levels[self.contract.policy.checks.fail_on]
+        failing = (Verdict.BREACHED, Verdict.ADVISORY)
+        if any(r.verdict is Verdict.BREACHED or (r.verdict in failing and r.level in gate) for r in results):
+            return Exit.BREACHED
+        return Exit.HARNESS if self.defects else Exit.KEPT
+
+
+def examine(
+    contract: Contract,
+    checks: Sequence[Check],
+    running: dict[str, Running],
+    options: Options,
+    listener: Listener = silent,
+) -> Run:
+    """Hold the contract against the running targets (``raised`` and, where there are two, ``shipped``).
+
+    Never raises for what the target does: the report says how the run ended.
+    """
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 31)
+    policy = contract.policy.checks
+    seconds = options.seconds or policy.seconds or SECONDS
+    made = plan(contract, checks, quick=options.quick)
+    examination = Examination(
+        contract,
+        options,
+        listener,
+        made,
+        Watch(contract, made.observers),
+        Budget(options.requests or policy.requests or REQUESTS, seconds),
+        seed,
+        token=_token(seed),
+        started=datetime.datetime.now().astimezone(),
+    )
+    asyncio.run(_within(examination, running))
+    return examination.report()
+
+
+async def _within(examination: Examination, running: dict[str, Running]) -> None:
+    quota = None if "shipped" in running else _user_quota(examination.contract)
+    for number, (profile, target) in enumerate(running.items()):
+        marker = examination.token + profile[0]
+        transport = HttpTransport(target.url, marker=marker)
+        driver = Driver(
+            examination.contract,
+            transport,
+            Addresses(target.url, examination.seed + 97 * number),
+            examination.budget,
+            examination.watch,
+            token=marker,
+            quota=quota,
+            concurrency=8 if profile == "raised" else 16,
+            alive=target.alive,
+            environment={**os.environ, **target.env},
+        )
+        examination.parts[profile] = Part(target, driver, transport)
+    try:
+        await examination.run()
+    finally:
+        for part in examination.parts.values():
+            await part.transport.close()
+
+
+def _user_quota(contract: Contract) -> int | None:
+    """How many requests one identity may spend where the limits are on: the smallest quota keyed by user, less a tenth."""
+    quotas = [rule.quota for rule in contract.rate_rules if "user" in rule.key]
+    return int(min(quotas) * 0.9) if quotas else None
+
+
+def _probes(contract: Contract) -> list[Operation]:
+    """A few operations to see whether this is the right service: those that need nothing first."""
+    alone = [op for op in contract.operations if op.method == "GET" and not op.path_parameters]
+    first = [op for op in (canary(contract),) if op is not None]
+    return [*first, *alone, *(op for op in contract.operations if op.method == "GET")][:12]
+
+
+def _token(seed: int) -> str:
+    """Short, different from run to run: two runs with one seed must not meet each other's names."""
+    return re.sub(r"[^a-z0-9]", "", f"{seed % 46656:x}{random.SystemRandom().randrange(1 << 20):x}")

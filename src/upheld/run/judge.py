@@ -1,0 +1,240 @@
+"""From outcomes to verdicts. It replays before it accuses, tells findings of one origin once, and never passes on nothing."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from upheld.check import Check, Finding, Kept, Level, NotApplicable, Outcome, Subject, Unproven
+from upheld.exchange import Request
+from upheld.report.curl import curl
+from upheld.report.mask import Masker
+from upheld.run.plan import Plan, Promise
+from upheld.run.watch import Sighting, Tally, Watch
+from upheld.verdict import Evidence, Result, Verdict
+
+if TYPE_CHECKING:
+    from upheld.contract import Contract
+    from upheld.run.fuzz import EngineFinding
+
+Replay = Callable[[Promise], Awaitable[Outcome]]
+Resend = Callable[[Check, Sighting], Awaitable[bool]]
+
+
+@dataclass
+class Case:
+    """Everything that was learnt about one promise."""
+
+    promise: Promise
+    outcome: Outcome | None = None
+    """Of the dialogue, or from the tally of an observer."""
+    seconds: float = 0.0
+    judged: int = 0
+    flaky: bool = False
+    seen: int = 1
+    """How many times the finding was seen."""
+    also: list[Finding] = field(default_factory=list)
+    """Further findings of other origins on the same subject."""
+
+
+class Judge:
+    """Turns what was learnt into results."""
+
+    def __init__(self, contract: Contract, masker: Masker, base_url: str, again: str) -> None:
+        self.contract = contract
+        self.masker = masker
+        self.base_url = base_url
+        self.again = again
+        """The upheld command of this run, to which ``--only ID`` is added."""
+        self.today = datetime.datetime.now(tz=datetime.UTC).date()
+
+    # -- gathering -------------------------------------------------------------------------------------------------------
+
+    def observed(self, plan: Plan, watch: Watch, confirmed: dict[tuple[str, str, str], bool]) -> list[Case]:
+        """Cases of the observers. ``confirmed`` tells for (check, subject, origin) whether a replay showed it again."""
+        cases = []
+        for promise in plan.promises:
+            if promise.check.observe is None:
+                continue
+            tally = watch.tallies.get(promise.key)
+            cases.append(self._from_tally(promise, tally, confirmed))
+        planned = {promise.key for promise in plan.promises}
+        by_id = {check.id: check for check in watch.observers}
+        for (id_, label), tally in watch.tallies.items():
+            if (id_, label) not in planned and tally.sightings and id_ in by_id:
+                cases.append(self._from_tally(Promise(by_id[id_], Subject(label)), tally, confirmed))
+        return cases
+
+    def _from_tally(self, promise: Promise, tally: Tally | None, confirmed: dict[tuple[str, str, str], bool]) -> Case:
+        case = Case(promise)
+        if promise.settled is not None:
+            case.outcome = promise.settled
+        if tally is None:
+            return case
+        case.judged = tally.judged
+        standing = [
+            (origin, sighting)
+            for origin, sighting in tally.sightings.items()
+            if confirmed.get((*promise.key, origin), True)
+        ]
+        if standing:
+            _, first = standing[0]
+            finding = first.finding
+            if finding.request is None:
+                finding = replace(finding, request=first.exchange.request)
+            case.outcome = _told_where(finding, first)
+            case.seen = first.count
+            case.also = [_told_where(s.finding, s) for _, s in standing[1:]]
+        elif tally.sightings:
+            sighting = next(iter(tally.sightings.values()))
+            case.outcome = Unproven(f"flaky: seen once ({sighting.finding.actual}) and not again when it was repeated")
+            case.flaky = True
+        elif tally.kept:
+            case.outcome = Kept(tally.detail or f"{tally.kept} answers")
+        elif tally.unproven is not None:
+            case.outcome = tally.unproven
+        return case
+
+    async def played(self, promise: Promise, outcome: Outcome, seconds: float, replay: Replay) -> Case:
+        """A dialogue's case. A finding is played again: two of three make it one, else it is flaky."""
+        case = Case(promise, outcome, seconds, judged=1)
+        if not isinstance(outcome, Finding):
+            return case
+        seen, tries = 1, 1
+        while seen < 2 and tries < 3:
+            tries += 1
+            again = await replay(promise)
+            if isinstance(again, Finding):
+                seen += 1
+                case.outcome = again if not again.origin or again.origin == outcome.origin else outcome
+        case.seen, case.judged = seen, tries
+        if seen < 2:
+            case.flaky = True
+            case.outcome = Unproven(f"flaky: seen in 1 of {tries} playings ({outcome.actual})")
+        return case
+
+    def engine(
+        self, cases: list[Case], checks: Iterable[Check], findings: Iterable[EngineFinding], watch: Watch
+    ) -> None:
+        """Bring the fuzzing engine's findings under their requirements, in place.
+
+        Where our own observer of that requirement judged the very exchange and found it kept, the observer is believed.
+        """
+        owner = {name: check for check in checks for name in check.requirement.engine}
+        by_key = {case.promise.key: case for case in cases}
+        for found in findings:
+            check = owner.get(found.engine_check)
+            if check is None:
+                continue
+            if check.observe is not None and found.exchange is not None:
+                if isinstance(watch.ask(check, found.exchange), Kept):
+                    continue
+            key = (check.id, found.operation)
+            case = by_key.get(key)
+            if case is None:
+                operation = self.contract.operation(found.operation)
+                case = Case(Promise(check, Subject(found.operation, operation=operation)))
+                by_key[key] = case
+                cases.append(case)
+            case.judged += 1
+            if found.flaky:
+                if not isinstance(case.outcome, Finding):
+                    case.flaky = True
+                    case.outcome = case.outcome or Unproven(f"flaky: seen once ({found.finding.actual}) and not again")
+            elif isinstance(case.outcome, Finding):
+                case.also.append(found.finding)
+            else:
+                case.outcome = found.finding
+
+    # -- verdicts --------------------------------------------------------------------------------------------------------
+
+    def result(self, case: Case) -> Result:
+        """The verdict on one promise."""
+        check, subject = case.promise.check, case.promise.subject
+        requirement = check.requirement
+        verdict, reason, add, detail = Verdict.UNPROVEN, "", "", ""
+        evidence, cause, until = None, "", ""
+        match case.outcome:
+            case Kept(detail):
+                verdict = Verdict.UPHELD
+            case Finding() as finding:
+                verdict = Verdict.BREACHED if requirement.level is Level.MUST else Verdict.ADVISORY
+                evidence = self.evidence(check, subject, finding, case.also)
+                cause = finding.origin or f"{subject.label}: {evidence.actual}"
+                waiver = self._waiver(check, subject)
+                if waiver is not None:
+                    verdict, reason, until = Verdict.WAIVED, waiver.reason, str(waiver.until)
+            case Unproven(reason, add):
+                pass
+            case NotApplicable(reason):
+                verdict = Verdict.NOT_APPLICABLE
+            case None:
+                reason = "nothing that it judges was seen in this run"
+        return Result(
+            requirement=check.id,
+            subject=subject.label,
+            title=requirement.title,
+            level=str(requirement.level),
+            clause=requirement.clause.text,
+            clause_url=requirement.clause.url,
+            catalogue=requirement.catalogue,
+            verdict=verdict,
+            reason=self.masker(reason),
+            add=add,
+            detail=self.masker(detail),
+            evidence=evidence,
+            cause=self.masker(cause),
+            judged=case.judged,
+            flaky=case.flaky,
+            waived_until=until,
+            seconds=round(case.seconds, 3),
+        )
+
+    def evidence(self, check: Check, subject: Subject, finding: Finding, also: list[Finding]) -> Evidence:
+        """The lines of a breach, masked."""
+        requirement = check.requirement
+        required = finding.required or f"{requirement.title} ({requirement.clause.text})"
+        actual = finding.actual
+        if also:
+            others = "; ".join(dict.fromkeys(other.actual for other in also[:3]))
+            actual += f"; also: {others}" + (f" and {len(also) - 3} more" if len(also) > 3 else "")
+        line = curl(finding.request, self.base_url, self.masker) if finding.request is not None else ""
+        return Evidence(
+            sent=self.masker(finding.sent or _sent(finding.request, subject)),
+            required=self.masker(required),
+            expected=self.masker(finding.expected),
+            actual=self.masker(actual),
+            again=f"{self.again} --only {check.id}",
+            curl=line,
+        )
+
+    def _waiver(self, check: Check, subject: Subject) -> object | None:
+        for waiver in self.contract.policy.waive:
+            if waiver.until < self.today:
+                continue
+            names = (check.id, check.group, *check.requirement.catalogue)
+            if waiver.id not in names:
+                continue
+            if waiver.op in ("**", subject.label) or (
+                subject.operation is not None and self.contract.matches(waiver.op, subject.operation)
+            ):
+                return waiver
+        return None
+
+
+def _told_where(finding: Finding, sighting: Sighting) -> Finding:
+    if sighting.count <= 1:
+        return finding
+    operations = len(sighting.operations)
+    where = f" on {operations} operations" if operations > 1 else ""
+    return replace(finding, actual=f"{finding.actual} (seen {sighting.count} times{where})")
+
+
+def _sent(request: Request | None, subject: Subject) -> str:
+    if request is None:
+        return subject.label
+    who = f" as {request.session.name}" if request.session else " without credentials"
+    size = f", {len(request.body)} octets of {request.headers.get('content-type', 'no type')}" if request.body else ""
+    return f"{request.method} {request.target[:120]}{who}{size}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Generator, Iterable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from upheld.check import Action, CannotProve, Lane, NotApplicable, Subject, Subjects, send, sign_in
-from upheld.exchange import Headers, NotJson, Request, Response, Session
+from upheld.exchange import Exchange, Headers, NotJson, Request, Response, Session
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation, Resource
@@ -52,6 +54,58 @@ def canary(contract: Contract) -> Operation | None:
         return (contract.roles(op) is not None, not about_me, len(op.path), op.path)
 
     return min(filter(needs_nothing, contract.operations), key=order, default=None)
+
+
+def plain_get(contract: Contract) -> Operation | None:
+    """A GET that needs no parameters: below the version prefix and open to everybody where there is such a one."""
+
+    def needs_nothing(op: Operation) -> bool:
+        return (
+            op.method == "GET"
+            and op.success is not None
+            and not any(p.required for p in op.parameters)
+            and op.label not in contract.dangerous
+        )
+
+    def order(op: Operation) -> tuple[bool, bool, bool, int, str]:
+        outside = not op.path.startswith(contract.prefix + "/")
+        return (outside, op.secured, contract.roles(op) is not None, len(op.path), op.path)
+
+    return min(filter(needs_nothing, contract.operations), key=order, default=None)
+
+
+# -- routes --------------------------------------------------------------------------------------------------------------
+
+
+def templates(contract: Contract, path: str) -> tuple[str, ...]:
+    """The contract's path templates that a concrete path fits, the most literal one first."""
+    return tuple(
+        template for pattern, template in _routes(contract).get(path.count("/"), ()) if pattern.fullmatch(path)
+    )
+
+
+def reached(exchange: Exchange, contract: Contract) -> Operation | None:
+    """The operation that the exchange names, if its method and path lead there and nowhere else; None when they don't.
+
+    Generated paths can miss their template: an empty parameter, an encoded slash, dots, or the name of a sibling (``/users/me``).
+    """
+    operation, path = contract.operation(exchange.operation), exchange.request.path
+    if operation is None or exchange.request.method != operation.method or _ELUSIVE.search(path):
+        return None
+    return operation if templates(contract, path)[:1] == (operation.path,) else None
+
+
+_ELUSIVE = re.compile(r"%2f|%5c|%00|\\|;|//|/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+
+
+@lru_cache(maxsize=64)
+def _routes(contract: Contract) -> Mapping[int, list[tuple[re.Pattern[str], str]]]:
+    table: dict[int, list[tuple[re.Pattern[str], str]]] = {}
+    paths = {operation.path for operation in contract.operations}
+    for path in sorted(paths, key=lambda p: (["{" in segment for segment in p.split("/")], p)):
+        parts = re.split(r"\{[^{}/]*\}", path)
+        table.setdefault(path.count("/"), []).append((re.compile("[^/]+".join(map(re.escape, parts))), path))
+    return table
 
 
 # -- requests ------------------------------------------------------------------------------------------------------------
@@ -142,6 +196,51 @@ def id_of(resource: Resource, response: Response) -> str | None:
     if value is None and "location" in response.headers:
         value = response.headers["location"].split("?")[0].rstrip("/").rsplit("/", 1)[-1] or None
     return None if value is None or isinstance(value, dict | list) else _plain(value)
+
+
+def discard(lane: Lane, resource: Resource, identifier: str, session: Session | None) -> Move:
+    """Delete what the dialogue made, where the contract offers it to this session. How it goes is not judged."""
+    delete = resource.delete
+    if delete is None or delete.label in lane.contract.dangerous or (delete.secured and session is None):
+        return
+    allowed = lane.contract.roles(delete)
+    path = member_path(resource, identifier, delete.path)
+    if "{" in path or (allowed and (session is None or session.role not in allowed)):
+        return
+    try:
+        yield from send(Request("DELETE", path, session=session, operation=delete.label))
+    except CannotProve:
+        return
+
+
+def unmade_path(lane: Lane, path: str) -> str:
+    """A concrete path of this template whose ids fit the contract and name nothing: for what is decided before any lookup."""
+    from upheld.contract.example import parameters_example
+
+    operation = next(op for op in lane.contract.operations if op.path == path)
+    values = parameters_example(lane.contract, operation, lane.unique).get("path", {})
+    for name, value in values.items():
+        path = path.replace("{" + name + "}", quote(_plain(value), safe=""))
+    return path
+
+
+def octets(request: Request, *fields: tuple[str, str]) -> bytes:
+    """The request as it stands on the wire, its session's credentials included, for `raw`; ``fields`` come after its own.
+
+    ``Host: {host}``, Content-Length and ``Connection: close`` are added where the request does not say otherwise.
+    """
+    pairs = [*request.headers.pairs, *fields]
+    given = {name.lower() for name, _ in pairs}
+    if request.session is not None:
+        pairs += [(name, value) for name, value in request.session.headers if name.lower() not in given]
+    if "host" not in given:
+        pairs.insert(0, ("Host", "{host}"))
+    if request.body is not None and not given & {"content-length", "transfer-encoding"}:
+        pairs.append(("Content-Length", str(len(request.body))))
+    if "connection" not in given:
+        pairs.append(("Connection", "close"))
+    lines = [f"{request.method} {request.target} HTTP/1.1", *(f"{name}: {value}" for name, value in pairs)]
+    return "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + (request.body or b"")
 
 
 def member_path(resource: Resource, identifier: str, of: str | None = None) -> str:

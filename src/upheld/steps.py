@@ -13,7 +13,7 @@ from upheld.check import Action, CannotProve, Lane, NotApplicable, Subject, Subj
 from upheld.exchange import Exchange, Headers, NotJson, Request, Response, Session
 
 if TYPE_CHECKING:
-    from upheld.contract import Contract, Operation, Resource
+    from upheld.contract import Contract, Operation, Resource, Step
 
 Move = Generator[Action, Any, Any]
 
@@ -272,6 +272,137 @@ def describe(response: Response) -> str:
     kind = response.media_type
     shown = f" {text[:160]}{'…' if len(text) > 160 else ''}" if text else ""
     return f"{response.status}{f' {kind}' if kind else ''}{shown}"
+
+
+def tidy(lane: Lane, operation: Operation, response: Response, session: Session | None) -> Move:
+    """Discard what ``operation`` made, when it creates members and ``response`` shows one."""
+    family = next((family for family in lane.contract.resources if family.create == operation), None)
+    identifier = id_of(family, response) if family is not None and response.ok else None
+    if family is not None and identifier is not None:
+        yield from discard(lane, family, identifier, session)
+
+
+def step_request(lane: Lane, step: Step, session: Session | None) -> Request:
+    """The request of a step of the session's life (login, refresh, …) with what ``session`` knows in its places."""
+    person = session or Session(
+        "nobody", "", f"{lane.unique('n')}@example.test", f"{lane.unique('Pw')}-Aa1!", refresh="none"
+    )
+    names = {
+        "$user": person.user,
+        "$password": person.password,
+        "$refresh": person.refresh or "",
+        "$unique": lane.unique(),
+    }
+    body = _filled(step.body, names)
+    request = Request(step.operation.method, step.operation.path, operation=step.operation.label)
+    return with_body(request, body, step.media_type)
+
+
+def with_body(request: Request, value: Any, media_type: str) -> Request:
+    """The request with ``value`` as its body, as a form or as JSON."""
+    if media_type == "application/x-www-form-urlencoded":
+        form = urlencode({k: _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else {})
+        return request.with_(body=form.encode()).with_headers(content_type=media_type)
+    return request.with_json(value).with_headers(content_type=media_type)
+
+
+def _filled(template: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(template, str):
+        for name, value in names.items():
+            template = template.replace(name, value)
+        return template
+    if isinstance(template, Mapping):
+        return {key: _filled(value, names) for key, value in template.items()}
+    return [_filled(value, names) for value in template] if isinstance(template, list | tuple) else template
+
+
+# -- errors --------------------------------------------------------------------------------------------------------------
+
+PROBLEM = "application/problem+json"
+NO_FORMAT = NotApplicable("the contract promises no error format (errors: {format: rfc9457})")
+_URI_REFERENCE = re.compile(r"[!#-;=?-\[\]_a-z~\u0080-\U0010ffff]*")
+
+
+def problems_promised(contract: Contract) -> bool:
+    """Whether every error is to be a problem document (RFC 9457)."""
+    return contract.policy.errors.format == "rfc9457"
+
+
+def problem_fault(response: Response) -> str:
+    """Why the answer carries no problem document, in few words; empty when it does."""
+    kind = response.media_type
+    if kind == "application/problem+xml":
+        return ""
+    if kind != PROBLEM:
+        return kind or "content without a Content-Type"
+    try:
+        document = response.json()
+    except NotJson:
+        return f"{PROBLEM} that cannot be parsed"
+    return "" if isinstance(document, dict) else f"{PROBLEM} that is no JSON object"
+
+
+def member_faults(response: Response, require: Iterable[str]) -> list[str]:
+    """What is wrong with the members of a problem document (RFC 9457 §3.1); empty also when it is none."""
+    if response.media_type != PROBLEM:
+        return []
+    try:
+        document = response.json()
+    except NotJson:
+        return []
+    if not isinstance(document, dict):
+        return []
+    faults = [f"no {name!r}" for name in require if name not in document]
+    for name in ("type", "title", "detail", "instance"):
+        value = document.get(name, "")
+        if not isinstance(value, str):
+            faults.append(f"{name!r} is {_kind(value)}, not a string")
+        elif name in ("type", "instance") and not _URI_REFERENCE.fullmatch(value):
+            faults.append(f"{name!r} is no URI reference: {value[:60]!r}")
+    status = document.get("status", response.status)
+    if isinstance(status, bool) or not isinstance(status, int | float):
+        faults.append(f"'status' is {_kind(status)}, not a number")
+    elif status != response.status:
+        faults.append(f"'status' is {status:.10g} in an answer with {response.status}")
+    return faults
+
+
+def _kind(value: Any) -> str:
+    kinds = {bool: "a boolean", str: "a string", list: "an array", dict: "an object", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+_SERVER_MADE = frozenset({400, 408, 411, 413, 414, 417, 431, 501, 505})
+_GATEWAY_MADE = frozenset({502, 503, 504})
+
+
+def made_below(response: Response) -> bool:
+    """The HTTP server or a gateway seems to have made this error: the application, and so its contract, never saw the request.
+
+    What gives it away: no JSON, and one of the statuses that servers answer on their own, ending the connection.
+    """
+    if response.is_json:
+        return False
+    closes = "close" in response.headers.get("connection", "").lower()
+    return response.status in _GATEWAY_MADE or (response.status in _SERVER_MADE and closes)
+
+
+def maker(request: Request, response: Response) -> str:
+    """Which part of a service seems to have made this error, in words: errors of one maker have one cause."""
+    status = response.status
+    if status == 429:
+        return "the rate limiter"
+    if status >= 500:
+        return "the handler of unexpected errors"
+    if status in (401, 403):
+        return "authentication and authorization"
+    if status == 405 or (status == 404 and request.operation is None):
+        return "the router"
+    if status in (400, 422):
+        return "the validation of requests"
+    if status in (406, 411, 413, 414, 415, 417, 431):
+        return "the bounds on requests"
+    return "the operations' own code"
 
 
 def _path(lane: Lane, operation: Operation, session: Session | None, values: Mapping[str, Any]) -> Move:

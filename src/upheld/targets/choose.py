@@ -64,6 +64,10 @@ def open_target(
         return Embedded(profile, env=policy.env, timeout=policy.ready_within)
     if policy.url:
         return Url(policy.url, allow_hosts=hosts, health=health)
+    if policy.compose:
+        raise UsageError(
+            "target.compose is not supported yet; start it yourself and give `--target URL`, or use target.start"
+        )
     raise UsageError(
         'there is no target to test: give `--target URL`, or in upheld.yaml `target: {start: "your-command --port {port}"}`'
     )

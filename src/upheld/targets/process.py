@@ -41,13 +41,14 @@ class Process:
                 start_new_session=True,
             )
         self._control.settimeout(SHIM_STARTS_WITHIN)
+        self._heard = b""
         try:
-            self._command_pid = int(self._control.recv(32) or b"0")
-        except OSError:
-            self._command_pid = 0
+            with contextlib.suppress(OSError):
+                self._heard = self._control.recv(64)
         except BaseException:
             self.stop()
             raise
+        self._command_pid = int(self._heard.partition(b"\n")[0] or b"0")
 
     @property
     def pids(self) -> set[int]:
@@ -57,7 +58,10 @@ class Process:
     @property
     def returncode(self) -> int | None:
         """As `subprocess.Popen.returncode`: None while anything of it runs, negative for the signal that ended it."""
-        return self._shim.poll()
+        code = self._shim.poll()
+        if code is not None:
+            self._bury()
+        return code
 
     @property
     def ended(self) -> str:
@@ -94,11 +98,15 @@ class Process:
         except subprocess.TimeoutExpired:
             self._shim.kill()
             self._shim.wait()
-        said = b""
+        self._bury()
+
+    def _bury(self) -> None:
+        """The shim has ended. One that somebody killed has left the command's group to us."""
+        if self._control.fileno() < 0:
+            return
         with contextlib.suppress(OSError):
-            said = self._control.recv(32)
+            self._heard += self._control.recv(64)
         self._control.close()
-        # A shim that somebody killed has left the command's group to us.
-        if self._command_pid and shim.BURIED not in said:
+        if self._command_pid and shim.BURIED not in self._heard:
             with contextlib.suppress(OSError):
                 os.killpg(self._command_pid, signal.SIGKILL)

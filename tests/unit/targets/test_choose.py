@@ -1,0 +1,108 @@
+"""From upheld.yaml and --target to a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from upheld.errors import UsageError
+from upheld.targets import Command, Embedded, Url, open_target
+
+
+@dataclass(frozen=True)
+class Policy:
+    url: str | None = None
+    served_spec: str | None = None
+    start: str | None = None
+    cwd: str | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    health: str | None = None
+    ready_within: float = 30.0
+    profiles: Any = None
+    compose: str | None = None
+    embedded: bool = False
+    allow_host: tuple[str, ...] = ()
+
+
+PROFILES = {"raised": {"env": {"LIMITS": "off"}}, "shipped": {}}
+
+
+def test_the_option_wins_over_the_file() -> None:
+    target = open_target(Policy(start="serve", url="http://127.0.0.1:1", embedded=True), "http://127.0.0.1:9000/")
+    assert isinstance(target, Url)
+    assert target.url == "http://127.0.0.1:9000"
+    assert target.can == frozenset()
+
+
+def test_a_url_in_the_file_and_a_host_that_it_allows() -> None:
+    target = open_target(Policy(url="http://api.test:9000", allow_host=("api.test",), health="/up"))
+    assert isinstance(target, Url)
+    assert target.health == "/up"
+    with pytest.raises(UsageError, match="--allow-host"):
+        open_target(Policy(url="http://api.test:9000"))
+    assert isinstance(open_target(Policy(), "http://api.test:9000", allow_hosts=["api.test"]), Url)
+
+
+def test_a_command_in_two_profiles() -> None:
+    policy = Policy(start="serve --port {port}", env={"A": "1", "LIMITS": "on"}, profiles=PROFILES)
+    raised, shipped = open_target(policy, profile="raised"), open_target(policy, profile="shipped")
+    assert isinstance(raised, Command)
+    assert isinstance(shipped, Command)
+    assert (raised.env, shipped.env) == ({"A": "1", "LIMITS": "off"}, {"A": "1", "LIMITS": "on"})
+    assert raised.can == shipped.can == {"restart", "logs", "profile"}
+    assert raised.fixed_port is None
+
+
+def test_profiles_that_say_nothing_are_none() -> None:
+    assert "profile" not in open_target(Policy(start="serve --port {port}")).can
+
+
+def test_a_command_on_a_prescribed_port_has_one_instance_and_so_no_profiles() -> None:
+    target = open_target(Policy(start="make run", url="http://127.0.0.1:8000", profiles=PROFILES))
+    assert isinstance(target, Command)
+    assert target.fixed_port == 8000
+    assert "profile" not in target.can
+
+
+def test_a_command_with_a_port_of_our_choice_keeps_the_base_path() -> None:
+    target = open_target(Policy(start="serve {port}", url="http://127.0.0.1:8000/shop/"))
+    assert isinstance(target, Command)
+    assert (target.fixed_port, target.base) == (None, "/shop")
+
+
+def test_where_and_how_long(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    target = open_target(
+        Policy(start="serve", cwd="app", ready_within=7.0, served_spec="/openapi.json"), folder=tmp_path
+    )
+    assert isinstance(target, Command)
+    assert target.cwd == tmp_path / "app"
+    assert target.timeout == 7.0
+    assert target.paths == ("/health", "/", "/openapi.json")
+
+
+def test_the_embedded_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("upheld.targets.embedded.find_spec", lambda name: name)
+    target = open_target(Policy(embedded=True, url="http://127.0.0.1:8500"))
+    assert isinstance(target, Embedded)
+    assert {"profile", "key", "restart", "logs"} == target.can
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"), [(Policy(), "--target URL"), (Policy(compose="compose.yaml"), "not supported yet")]
+)
+def test_no_target(policy: Policy, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        open_target(policy)
+
+
+def test_the_contract_s_own_section_fits() -> None:
+    running = pytest.importorskip("upheld.contract.sections.running")
+    section = running.Target(start="serve {port}", profiles={"raised": {"env": {"LIMITS": "off"}}}, env={"A": 1})
+    target = open_target(section)
+    assert isinstance(target, Command)
+    assert target.env == {"A": "1", "LIMITS": "off"}
+    assert target.timeout == section.ready_within

@@ -1,0 +1,20 @@
+"""``python -m upheld.reference --port 8500``: the backend on uvicorn."""
+
+from __future__ import annotations
+
+import argparse
+
+from .server import serve
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m upheld.reference", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8500)
+    parser.add_argument("--workers", type=int, default=1)
+    arguments = parser.parse_args()
+    serve(arguments.host, arguments.port, arguments.workers)
+
+
+if __name__ == "__main__":
+    main()

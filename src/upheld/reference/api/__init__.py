@@ -1,0 +1,1 @@
+"""What speaks HTTP: routes, and what they depend on."""

@@ -1,0 +1,1 @@
+"""One module a resource. Each has a ``router``; ``app.py`` includes them."""

@@ -1,0 +1,1 @@
+"""What every layer stands on: settings, time, secrets, problems, limits, cache."""

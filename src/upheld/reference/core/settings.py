@@ -1,0 +1,70 @@
+"""Every knob of the reference backend, read from the environment with the prefix ``UPHELD_REFERENCE_``."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+RAISED_FACTOR = 1000
+"""What profile ``raised`` multiplies each quota with; nothing else changes, the contract included."""
+
+
+class Settings(BaseSettings):
+    """Defaults are the standard as shipped. Durations are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="UPHELD_REFERENCE_", extra="ignore")
+
+    database_url: str | None = None
+    """SQLAlchemy URL (``sqlite+aiosqlite``, ``postgresql+asyncpg``). None: a temporary SQLite file for this process."""
+    redis_url: str | None = None
+    """None: limits and cache live in this process, which is honest for one worker only."""
+    create_tables: bool = True
+
+    jwt_key: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(48)))
+    jwt_issuer: str = "upheld-reference"
+    jwt_audience: str = "upheld-reference-api"
+    access_ttl: int = Field(15 * 60, ge=1)
+    refresh_ttl: int = Field(7 * 24 * 3600, ge=1)
+    bcrypt_cost: int = Field(12, ge=4, le=16)
+
+    profile: Literal["shipped", "raised"] = "shipped"
+    login_quota: str = "10/minute"
+    register_quota: str = "5/minute"
+    refresh_quota: str = "30/minute"
+    default_quota: str = "100/minute"
+
+    cache_ttl: int = Field(60, ge=1)
+    idempotency_ttl: int = Field(24 * 3600, ge=1)
+    redis_timeout: float = Field(0.25, gt=0)
+    """How long one Redis round trip may take before the request goes on without it."""
+
+    cors_origins: tuple[str, ...] = ("https://app.example.test",)
+    cors_max_age: int = 600
+
+    body_limit: int = 1024 * 1024
+    header_limit: int = 16 * 1024
+    """All header fields of one request together."""
+    header_count_limit: int = 100
+    url_limit: int = 8 * 1024
+    read_timeout: float = 30.0
+    """A request whose head or body has not arrived by then is answered 408 and the connection closed."""
+
+    admin_email: str = "admin@example.test"
+    admin_password: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(24)))
+
+    log_requests: bool = True
+    mutant: str | None = None
+    """The one defect to switch on, for example ``auth/expired-accepted``; see ``upheld.reference.mutants``."""
+    fault_route: bool = False
+    """Mounts ``GET /api/v1/debug/fault``, which raises, so that the 500 answer can be seen. Test builds only."""
+
+    @field_validator("jwt_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        # RFC 7518 §3.2: "A key of the same size as the hash output ... or larger MUST be used with this algorithm."
+        if len(value.get_secret_value().encode()) < 32:
+            raise ValueError("the key needs at least 32 bytes for HS256")
+        return value

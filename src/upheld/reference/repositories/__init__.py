@@ -1,0 +1,1 @@
+"""One repository a table family: queries and nothing else. They never commit."""

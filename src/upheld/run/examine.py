@@ -8,7 +8,8 @@ import datetime
 import os
 import random
 import re
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ class Options:
     fuzz: bool = True
     load_seconds: float = 0.0
     """Length of the load run; 0 for none."""
+    load_rate: float | None = None
     seed: int | None = None
     requests: int | None = None
     seconds: float | None = None
@@ -111,8 +113,22 @@ class Examination:
 
     async def run(self) -> None:
         """Everything in order. Whatever ends it early is kept in `stopped` and `fault`."""
+        await self._kept(self._examine)
+
+    async def press(self) -> None:
+        """Set-up and load, nothing else."""
+
+        async def work() -> None:
+            with self.phase("set-up"):
+                await self._set_up()
+            with self.phase("load"):
+                await self._load()
+
+        await self._kept(work)
+
+    async def _kept(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._examine()
+            await work()
         except asyncio.CancelledError:
             self.stopped = "interrupted"
         except TargetDied as died:
@@ -332,6 +348,7 @@ class Examination:
             self.raised.running.url,
             sessions,
             seconds=self.options.load_seconds,
+            rate=self.options.load_rate,
             profile="raised" if "profile" in self.raised.running.can else "shipped",
             listener=self.listener,
             seed=self.seed,
@@ -408,11 +425,23 @@ def examine(
 
     Never raises for what the target does: the report says how the run ended.
     """
+    examination = _prepared(contract, plan(contract, checks, quick=options.quick), options, listener)
+    asyncio.run(_within(examination, running, examination.run))
+    return examination.report()
+
+
+def press(contract: Contract, running: dict[str, Running], options: Options, listener: Listener = silent) -> Run:
+    """Only the load run, with identities made for it."""
+    examination = _prepared(contract, Plan(()), options, listener)
+    asyncio.run(_within(examination, running, examination.press))
+    return examination.report()
+
+
+def _prepared(contract: Contract, made: Plan, options: Options, listener: Listener) -> Examination:
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 31)
     policy = contract.policy.checks
     seconds = options.seconds or policy.seconds or SECONDS
-    made = plan(contract, checks, quick=options.quick)
-    examination = Examination(
+    return Examination(
         contract,
         options,
         listener,
@@ -423,11 +452,9 @@ def examine(
         token=_token(seed),
         started=datetime.datetime.now().astimezone(),
     )
-    asyncio.run(_within(examination, running))
-    return examination.report()
 
 
-async def _within(examination: Examination, running: dict[str, Running]) -> None:
+async def _within(examination: Examination, running: dict[str, Running], work: Callable[[], Awaitable[None]]) -> None:
     quota = None if "shipped" in running else _user_quota(examination.contract)
     for number, (profile, target) in enumerate(running.items()):
         marker = examination.token + profile[0]
@@ -445,8 +472,12 @@ async def _within(examination: Examination, running: dict[str, Running]) -> None
             environment={**os.environ, **target.env},
         )
         examination.parts[profile] = Part(target, driver, transport)
+    task = asyncio.current_task()
+    assert task is not None
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not the main thread, or no signals here
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        await examination.run()
+        await work()
     finally:
         for part in examination.parts.values():
             await part.transport.close()

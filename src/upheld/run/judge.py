@@ -128,9 +128,9 @@ class Judge:
             check = owner.get(found.engine_check)
             if check is None:
                 continue
-            if check.observe is not None and found.exchange is not None:
-                if isinstance(watch.ask(check, found.exchange), Kept):
-                    continue
+            judged = check.observe is not None and found.exchange is not None
+            if judged and found.exchange and isinstance(watch.ask(check, found.exchange), Kept):
+                continue
             key = (check.id, found.operation)
             case = by_key.get(key)
             if case is None:

@@ -1,0 +1,109 @@
+"""From what the command line names to contracts and running targets."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from upheld.errors import SetupError, TargetError
+from upheld.targets.choose import open_target
+
+if TYPE_CHECKING:
+    from upheld.contract import Contract
+    from upheld.targets import Running, Target
+
+DOCUMENT_BOUND = 32 * 1024 * 1024
+"""Octets of a served OpenAPI document that are read."""
+
+
+def bundled() -> Path:
+    """The contract of the reference backend: in the wheel, or in the repository that this runs from."""
+    import upheld
+
+    package = Path(upheld.__file__).parent
+    inside = package / "_contracts" / "reference"
+    return inside if inside.exists() else package.parents[1] / "contracts" / "reference"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A contract and the targets that it is held against, running."""
+
+    contract: Contract
+    running: dict[str, Running]
+    name: str
+
+
+@contextlib.contextmanager
+def opened(
+    path: Path, url: str | None, *, allow_hosts: Iterable[str] = (), profiles: tuple[str, ...] = ("raised", "shipped")
+) -> Iterator[Ready]:
+    """Start or find the targets of one contract, and read it. Raises `ContractError`, `UsageError`, `TargetError`."""
+    from upheld.contract.load import load, policy_only
+
+    policy, served = policy_only(path)
+    folder = path if path.is_dir() else path.parent
+    contract = None if served else load(path, target_url=url)
+    with contextlib.ExitStack() as stack:
+        targets: dict[str, Target] = {}
+        for profile in profiles:
+            target = open_target(
+                policy.target,
+                url,
+                profile="shipped" if profile == "shipped" else "raised",
+                folder=folder,
+                allow_hosts=allow_hosts,
+            )
+            if targets and "profile" not in target.can:
+                break
+            targets[profile] = target
+        running = _enter(stack, targets)
+        first = next(iter(running.values()))
+        if contract is None:
+            assert served is not None
+            contract = load(path, openapi_bytes=fetch(first.url, served), target_url=url or policy.target.url)
+        yield Ready(contract, running, next(iter(targets.values())).name)
+
+
+def _enter(stack: contextlib.ExitStack, targets: dict[str, Target]) -> dict[str, Running]:
+    """Start them at the same time: each start is mostly waiting."""
+    if len(targets) == 1:
+        return {name: stack.enter_context(target) for name, target in targets.items()}
+    for target in targets.values():
+        stack.callback(target.close)
+    with ThreadPoolExecutor(len(targets)) as pool:
+        starting = {name: pool.submit(target.open) for name, target in targets.items()}
+        return {name: future.result() for name, future in starting.items()}
+
+
+def fetch(base: str, where: str) -> bytes:
+    """The OpenAPI document that the target serves. Raises `SetupError` with what was answered instead."""
+    import httpx
+
+    url = where if where.startswith(("http://", "https://")) else base.rstrip("/") + where
+    if httpx.URL(url).host != httpx.URL(base).host:
+        raise SetupError(f"{url} is on another host than the target; copy the document beside upheld.yaml instead")
+    try:
+        with (
+            httpx.Client(timeout=15, trust_env=False, follow_redirects=False) as client,
+            client.stream(
+                "GET", url, headers={"Accept": "application/json, application/yaml;q=0.9, */*;q=0.1"}
+            ) as answer,
+        ):
+            if answer.status_code != 200:
+                raise SetupError(
+                    f"{url} answered {answer.status_code}, not an OpenAPI document; "
+                    "say where it is: `openapi: /path/of/the/document` or a file"
+                )
+            document = bytearray()
+            for chunk in answer.iter_bytes():
+                document += chunk
+                if len(document) > DOCUMENT_BOUND:
+                    raise SetupError(f"{url} is larger than {DOCUMENT_BOUND >> 20} MiB")
+            return bytes(document)
+    except httpx.HTTPError as error:
+        raise TargetError(f"{url}: {error or type(error).__name__}") from error

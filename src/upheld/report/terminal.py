@@ -1,0 +1,271 @@
+"""The run on a terminal, or in a build log: findings as blocks, the rest counted, a sentence at the end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from upheld.report import digest
+from upheld.report.clean import one_line, visible
+from upheld.report.digest import Told, plural
+from upheld.report.live import live
+from upheld.verdict import Exit, LatencyRow, LoadRun, Result, Run, Verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["live", "render"]
+
+_LABEL = 11
+_NARROW, _WIDE = 60, 120
+_CELL = 48
+_SHOWN = 8
+"""So many further subjects of one finding are listed; all with ``verbose``, and in the written reports."""
+_COLOURS = {
+    Verdict.BREACHED: "bold red",
+    Verdict.ADVISORY: "yellow",
+    Verdict.UNPROVEN: "magenta",
+    Verdict.WAIVED: "blue",
+    Verdict.UPHELD: "green",
+    Verdict.NOT_APPLICABLE: "dim",
+}
+_LOAD_COLOURS = {"met": "green", "missed": "bold red", "not decided": "yellow", "invalid": "magenta"}
+
+
+def render(run: Run, console: Console, *, verbose: bool = False, report: Path | str | None = None) -> None:
+    """Print the run. ``report`` is where the HTML report lies; ``verbose`` lists everything, also what holds."""
+    _Page(run, console, verbose).print(str(report) if report else "")
+
+
+class _Page:
+    def __init__(self, run: Run, console: Console, verbose: bool) -> None:
+        self._run, self._console, self._verbose = run, console, verbose
+        self._width = max(_NARROW, min(console.width, _WIDE))
+
+    def print(self, report: str) -> None:
+        run = self._run
+        self._notes()
+        for word, style, told in (
+            ("BREACHED", "bold red", digest.findings(run, Verdict.BREACHED)),
+            ("ADVISORY", "yellow", digest.findings(run, Verdict.ADVISORY)),
+            ("FLAKY", "magenta", digest.flaky(run)),
+        ):
+            for one in told:
+                self._block(word, style, one)
+        self._unproven()
+        self._waived()
+        if self._verbose:
+            self._rest()
+        self._load(run.load)
+        self._groups()
+        self._coverage()
+        self._output()
+        self._last(report)
+
+    # -- parts ---------------------------------------------------------------------------------------------------------
+
+    def _notes(self) -> None:
+        stopped = (f"stopped: {self._run.stopped}",) if self._run.stopped else ()
+        for note in (*stopped, *self._run.notes):
+            self._field("NOTE  ", note, "bold yellow", indent=0)
+        if stopped or self._run.notes:
+            self._line()
+
+    def _block(self, word: str, style: str, told: Told) -> None:
+        first = told.first
+        self._line((word, style), ("  ", ""), (first.requirement, "bold"), ("   ", ""), (first.subject, ""))
+        self._subjects(told.subjects[1:])
+        for label, text in digest.lines(first):
+            self._field(label, text, "dim", whole=label == "again")
+        self._line()
+
+    def _subjects(self, others: Sequence[str]) -> None:
+        if not others:
+            return
+        shown = others if self._verbose else others[:_SHOWN]
+        more = ", …" if len(shown) < len(others) else ""
+        listed = ", ".join(map(one_line, shown))
+        self._wrapped(f"and {len(others)} more {digest.noun(others, len(others))}: {listed}{more}", indent=_LABEL + 2)
+
+    def _unproven(self) -> None:
+        for told in digest.unproven(self._run):
+            first, count = told.first, len(told.results)
+            of = first.id if count == 1 else f"{count} promises"
+            self._line(("UNPROVEN", _COLOURS[Verdict.UNPROVEN]), ("  ", ""), (of, "bold" if count == 1 else ""))
+            self._field("because", first.reason, "dim")
+            self._field("add", first.add, "dim")
+            if count > 1:
+                self._field("of", self._listed(told), "dim")
+            self._line()
+
+    def _listed(self, told: Told) -> str:
+        if self._verbose:
+            return ", ".join(result.id for result in told.results)
+        names = told.requirements
+        return ", ".join(names[:_SHOWN]) + (f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+    def _waived(self) -> None:
+        for told in digest.waived(self._run):
+            first = told.first
+            until = f" (until {first.waived_until})" if first.waived_until else ""
+            self._line(
+                ("WAIVED", _COLOURS[Verdict.WAIVED]),
+                ("  ", ""),
+                (first.requirement, "bold"),
+                ("   ", ""),
+                (first.subject, ""),
+            )
+            self._subjects(told.subjects[1:])
+            self._field("because", f"{first.reason}{until}", "dim")
+            self._line()
+
+    def _rest(self) -> None:
+        for verdict in (Verdict.UPHELD, Verdict.NOT_APPLICABLE):
+            for result in self._run.results:
+                if result.verdict is verdict and not result.flaky:
+                    self._kept(result)
+        self._line()
+
+    def _kept(self, result: Result) -> None:
+        said = result.detail or result.reason
+        self._line(
+            (f"{result.verdict.value:<14}", _COLOURS[result.verdict]),
+            (result.requirement, ""), ("   ", ""), (result.subject, "dim"), (f"   {said}" if said else "", "dim"),
+        )  # fmt: skip
+
+    def _load(self, load: LoadRun | None) -> None:
+        if load is None:
+            return
+        how = f"{load.rate:g}/s" if load.model == "open" else f"{load.users} users"
+        self._line((f"load: {how} for {digest.duration(load.seconds)}, {load.model} model", "bold"))
+        for note in (*(() if load.valid else (f"not valid: {load.reason}",)), *load.notes):
+            self._field("NOTE  ", note, "bold yellow", indent=0)
+        head = ("operation", "class", "n", "p50", "p95", "p99", "limit", "verdict", "429", "errors")
+        rows = [_latency(row) for row in load.rows]
+        verdicts = [row.verdict for row in load.rows]
+        self._table(head, rows, left={0, 1, 7}, styles=[{7: _LOAD_COLOURS.get(verdict, "")} for verdict in verdicts])
+        for row in load.rows:
+            if row.reason:
+                self._wrapped(f"{row.name}: {row.reason}", indent=2)
+        self._line()
+
+    def _groups(self) -> None:
+        groups = digest.by_group(self._run)
+        if not groups:
+            return
+        columns = (
+            Verdict.UPHELD,
+            Verdict.BREACHED,
+            Verdict.ADVISORY,
+            Verdict.UNPROVEN,
+            Verdict.WAIVED,
+            Verdict.NOT_APPLICABLE,
+        )
+        heads = ("upheld", "breached", "advisory", "unproven", "waived", "n.a.")
+        used = [at for at, verdict in enumerate(columns) if at < 4 or self._run.count(verdict)]
+        rows = [
+            (group, *(str(counts[columns[at]]) if counts[columns[at]] else "·" for at in used))
+            for group, counts in groups.items()
+        ]
+        if len(rows) > 1:
+            rows.append(("all", *(str(self._run.count(columns[at])) for at in used)))
+        styles = [
+            {place: _COLOURS[columns[at]] for place, at in enumerate(used, 1) if row[place] not in "·0"} for row in rows
+        ]
+        self._table(("", *(heads[at] for at in used)), rows, left={0}, styles=styles)
+        self._line()
+
+    def _coverage(self) -> None:
+        covered = digest.coverage(self._run)
+        if not covered.total:
+            return
+        missed = covered.missed if self._verbose else covered.missed[:_SHOWN]
+        more = f", and {len(covered.missed) - len(missed)} more" if len(missed) < len(covered.missed) else ""
+        rest = f"; not reached: {', '.join(map(one_line, missed))}{more}" if missed else ""
+        self._wrapped(f"{len(covered.reached)} of {covered.total} operations reached a 2xx{rest}", indent=0, hang=2)
+
+    def _output(self) -> None:
+        if self._run.target_output and self._run.exit_status in (Exit.TARGET, Exit.HARNESS):
+            self._line()
+            self._line(("the target's last words", "bold"))
+            for line in self._run.target_output.splitlines()[-20:]:
+                self._line(("  | ", "dim"), (line, "dim"))
+            self._line()
+
+    def _last(self, report: str) -> None:
+        run = self._run
+        requests = f"{run.requests:,} {plural(run.requests, 'request')}"
+        where = f"; report: {report}" if report else ""
+        style = "bold red" if run.exit_status or run.count(Verdict.BREACHED) else "bold green"
+        if style == "bold green" and (run.stopped or not (run.count(Verdict.UPHELD) or run.load)):
+            style = "bold yellow"
+        self._line((f"{digest.conclusion(run)}. {digest.duration(run.seconds)}, {requests}{where}", style))
+
+    # -- how lines are made --------------------------------------------------------------------------------------------
+
+    def _line(self, *spans: tuple[str, str]) -> None:
+        """One line, as long as it is: the terminal folds it, so that it is copied whole."""
+        from rich.text import Text
+
+        text = Text()
+        for content, style in spans:
+            text.append(_disarmed(visible(content, keep="")), style)
+        self._console.print(text, soft_wrap=True, highlight=False)
+
+    def _field(self, label: str, text: str, style: str, *, indent: int = 2, whole: bool = False) -> None:
+        """A labelled value, folded under its own column; ``whole`` values are never folded, so that they can be pasted."""
+        if not text:
+            return
+        head = " " * indent + (f"{label:<{_LABEL}}" if indent else label)
+        if whole:
+            self._line((head, style), (text, ""))
+            return
+        for at, line in enumerate(self._fold(text, self._width - len(head))):
+            self._line((head if at == 0 else " " * len(head), style if indent or at == 0 else ""), (line, ""))
+
+    def _wrapped(self, text: str, *, indent: int, hang: int = 0) -> None:
+        for at, line in enumerate(self._fold(text, self._width - indent - hang)):
+            self._line((" " * (indent + (hang if at else 0)) + line, ""))
+
+    def _fold(self, text: str, width: int) -> Iterable[str]:
+        from rich.text import Text
+
+        for paragraph in visible(text, keep="\n").split("\n"):
+            for line in Text(paragraph).wrap(self._console, width, overflow="fold"):
+                yield re.sub(r"^(?=\s*::)", r"\\", line.plain.rstrip())
+
+    def _table(
+        self, head: Sequence[str], rows: Sequence[Sequence[str]], *, left: set[int], styles: Sequence[dict[int, str]]
+    ) -> None:
+        from rich.cells import cell_len
+
+        cleaned = [[_clipped(one_line(cell)) for cell in row] for row in (head, *rows)]
+        widths = [max(cell_len(row[at]) for row in cleaned) for at in range(len(head))]
+        for number, row in enumerate(cleaned):
+            spans: list[tuple[str, str]] = []
+            for at, cell in enumerate(row):
+                gap = " " * (widths[at] - cell_len(cell))
+                style = "dim" if number == 0 else styles[number - 1].get(at, "")
+                spans += [("  " if at else "", ""), (cell + gap if at in left else gap + cell, style)]
+            self._line(*spans)
+
+
+def _disarmed(text: str) -> str:
+    """Build servers obey ``##vso[…]``, ``##teamcity[…]`` and, at the start of a line, ``::…`` in what they log."""
+    return re.sub(r"##(?=\w*\[)", r"#\\#", text)
+
+
+def _clipped(cell: str) -> str:
+    return cell if len(cell) <= _CELL else cell[: _CELL - 1] + "…"
+
+
+def _latency(row: LatencyRow) -> tuple[str, ...]:
+    def ms(value: float | None) -> str:
+        return "–" if value is None else f"{value:,.0f}"
+
+    return (
+        row.name, row.latency_class, f"{row.sent:,}", ms(row.p50_ms), ms(row.p95_ms), ms(row.p99_ms),
+        f"p{row.quantile * 100:g} ≤ {row.limit_ms:,.0f} ms", row.verdict, str(row.throttled), str(row.errors),
+    )  # fmt: skip

@@ -240,8 +240,7 @@ def plan(
 
     shown = []
     for path in _contracts(contracts):
-        _, served = policy_only(path)
-        if served:
+        if policy_only(path).document_served:
             with opened(path, target, allow_hosts=allow_host, profiles=("raised",)) as ready:
                 contract = ready.contract
         else:

@@ -17,6 +17,7 @@ from upheld.verdict import Evidence, Result, Verdict
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
+    from upheld.contract.policy import Waiver
     from upheld.run.fuzz import EngineFinding
 
 Replay = Callable[[Promise], Awaitable[Outcome]]
@@ -210,7 +211,7 @@ class Judge:
             curl=line,
         )
 
-    def _waiver(self, check: Check, subject: Subject) -> object | None:
+    def _waiver(self, check: Check, subject: Subject) -> Waiver | None:
         for waiver in self.contract.policy.waive:
             if waiver.until < self.today:
                 continue

@@ -45,8 +45,8 @@ def opened(
     """Start or find the targets of one contract, and read it. Raises `ContractError`, `UsageError`, `TargetError`."""
     from upheld.contract.load import load, policy_only
 
-    policy, served = policy_only(path)
-    folder = path if path.is_dir() else path.parent
+    part = policy_only(path)
+    policy, served, folder = part.policy, part.document_served, part.folder
     contract = None if served else load(path, target_url=url)
     with contextlib.ExitStack() as stack:
         targets: dict[str, Target] = {}

@@ -1,0 +1,152 @@
+"""What a load run sends, as one frozen value that travels as JSON. It holds no secret: those go another way, by identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from itertools import cycle
+from typing import Any, Literal
+
+SCHEMA = "upheld.load-plan/1"
+
+Text = tuple[str, ...]
+"""Literals and splices by turns: ``("/items/", "member", "")``. Splices: `UNIQUE`, `MEMBER`, or a field of the secrets."""
+UNIQUE = "unique"
+"""Twelve lower-case letters and digits that no other request of any generator has."""
+MEMBER = "member"
+"""The id of a member that the run itself made, used once."""
+Arrivals = Literal["poisson", "even"]
+
+
+def render(text: Text, values: Mapping[str, str]) -> str:
+    """The text with its splices filled in. Raises KeyError for a splice that nobody gave."""
+    return "".join(
+        piece if literal else values[piece] for piece, literal in zip(text, cycle((True, False)), strict=False)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One ready-made request."""
+
+    path: Text
+    """Path and query as they stand in the request line."""
+    identity: str = ""
+    """Whose credentials it carries; empty for none."""
+    headers: tuple[tuple[str, Text], ...] = ()
+    body: Text | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pressed:
+    """One operation under load."""
+
+    name: str
+    """Label of the contract's operation."""
+    method: str
+    latency_class: str
+    limit_ms: float
+    quantile: float = 0.95
+    rate: float
+    """Arrivals a second."""
+    templates: tuple[Template, ...]
+    """Used by turns."""
+    makes: str = ""
+    """Name of the pool into which the id of each answer goes."""
+    id_pointer: str = ""
+    """JSON Pointer of that id."""
+    takes: str = ""
+    """Name of the pool from which each request takes the id that it uses up."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An operation that is not pressed: why, and the line of upheld.yaml that would change that."""
+
+    name: str
+    latency_class: str
+    limit_ms: float
+    reason: str
+    add: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that a generator needs but the secrets."""
+
+    contract: str
+    base_url: str
+    seed: int
+    seconds: float
+    """Length of the measured part."""
+    warmup: float
+    """Seconds before it, whose requests are counted apart."""
+    drain: float
+    """Seconds after it in which late answers are waited for; longer than any limit."""
+    arrivals: Arrivals
+    max_error_rate: float
+    operations: tuple[Pressed, ...]
+    pools: Mapping[str, tuple[tuple[str, str], ...]]
+    """Pool → (id, identity that made it), what it holds at the start."""
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rate(self) -> float:
+        """Arrivals a second, all operations together."""
+        return sum(operation.rate for operation in self.operations)
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """Names of the identities whose secrets it needs, each once."""
+        used = (template.identity for operation in self.operations for template in operation.templates)
+        made = (identity for pool in self.pools.values() for _, identity in pool)
+        return tuple(dict.fromkeys(name for name in (*used, *made) if name))
+
+    @property
+    def digest(self) -> str:
+        """Tells two plans apart, and that a result belongs to this one."""
+        return hashlib.sha256(self.dumps().encode()).hexdigest()[:16]
+
+    def dumps(self) -> str:
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, ensure_ascii=False, sort_keys=True)
+
+
+def loads(text: str) -> Plan:
+    """The inverse of `Plan.dumps`. Raises ValueError when the text is no plan of this version."""
+    data = json.loads(text)
+    if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
+        raise ValueError(
+            f"this is no load plan: its schema is not {SCHEMA!r}; make it again with this version of Upheld"
+        )
+    try:
+        operations = tuple(
+            Pressed(**{**item, "templates": tuple(_template(t) for t in item["templates"])})
+            for item in data["operations"]
+        )
+        pools = {name: tuple((str(i), str(who)) for i, who in pool) for name, pool in data["pools"].items()}
+        left_out = tuple(LeftOut(**item) for item in data["left_out"])
+        rest = {**data, "operations": operations, "pools": pools, "left_out": left_out, "notes": tuple(data["notes"])}
+        return Plan(**rest)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"this load plan is damaged: {error}") from error
+
+
+def _template(data: Mapping[str, Any]) -> Template:
+    return Template(
+        path=tuple(data["path"]),
+        identity=data["identity"],
+        headers=tuple((name, tuple(text)) for name, text in data["headers"]),
+        body=None if data["body"] is None else tuple(data["body"]),
+    )
+
+
+Secrets = Mapping[str, Mapping[str, Any]]
+"""Identity → ``headers`` (list of name and value) and texts to splice into bodies, already escaped for JSON."""
+
+
+def missing_secrets(plan: Plan, secrets: Secrets) -> Iterable[str]:
+    """Identities of the plan that have no secrets."""
+    return (name for name in plan.identities if name not in secrets)

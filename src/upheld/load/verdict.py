@@ -1,0 +1,151 @@
+"""Met, missed, not decided or invalid: decided from exact counts, never from a percentile. Pure, standard library only.
+
+"The p95 is within L" says the same as "at most 5 % of the requests take longer than L". So two integers decide, samples and
+samples over the limit, with bounds that allow for correlated samples (`upheld.load.binomial.share`):
+
+* **met** when the share is at most 5 % with 95 % certainty; that takes 59 samples at the least,
+* **missed** when it is more than 5 % with 95 % certainty, or when more answers were errors than the contract allows,
+* **not decided** when neither is certain, with how much longer would do,
+* **invalid** when something else than the service was measured: the limiter, our own delay, nothing at all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from upheld.load import histogram
+from upheld.load.binomial import Share, share
+from upheld.load.counts import Counts
+from upheld.verdict import LatencyRow
+
+MET, MISSED, NOT_DECIDED, INVALID = "met", "missed", "not decided", "invalid"
+SATURATED = 50.0
+"""Design effect beyond which a pass is no longer honest: the queue hardly ever empties, 20 batches are a handful of samples."""
+LONGEST_FACTOR = 64.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is promised of an operation or class: ``quantile`` of the requests within ``limit_ms``."""
+
+    name: str
+    latency_class: str
+    limit_ms: float
+    quantile: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the verdict needs to know of the run."""
+
+    seconds: float
+    """Length of the measured part that was done."""
+    max_error_rate: float
+    delay_ms: float = 0.0
+    """99th percentile of how late the generator itself was."""
+    invalid: str = ""
+    """Why nothing of this run counts; empty when it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    verdict: str
+    reason: str
+    share: Share
+
+
+def judge(counts: Counts, target: Target, circumstances: Circumstances) -> Judgement:
+    """The verdict on one operation or class."""
+    seen = share([(n, over) for n, over in counts.batches if n])
+    verdict, reason = _judge(counts, target, circumstances, seen)
+    return Judgement(verdict, reason, seen)
+
+
+def _judge(counts: Counts, target: Target, circumstances: Circumstances, seen: Share) -> tuple[str, str]:
+    allowed = 1 - target.quantile
+    if circumstances.invalid:
+        return INVALID, circumstances.invalid
+    if counts.throttled:
+        return INVALID, (
+            f"{counts.throttled} of {counts.sent} answers were 429: the rate limiter was measured, not the service; "
+            "lower load.rate, add identities, or start the target with raised limits"
+        )
+    if counts.samples <= 0:
+        return INVALID, "no sample"
+    if refused := counts.errors["401"]:
+        return INVALID, f"{refused} of {counts.sent} answers were 401: the credentials did not last"
+    if counts.failed / counts.samples > circumstances.max_error_rate:
+        kinds = ", ".join(f"{count} x {kind}" for kind, count in counts.errors.most_common(3))
+        rate = counts.failed / counts.samples
+        return (
+            MISSED,
+            f"{rate:.2%} of {counts.samples} were errors ({kinds}); {circumstances.max_error_rate:.2%} may be",
+        )
+    told = f"{seen.value:.2%} of {seen.n} over {target.limit_ms:g} ms, {seen.low:.2%} to {seen.high:.2%} for certain"
+    if seen.low > allowed:
+        return _missed(counts, target, circumstances, seen, told)
+    if seen.high <= allowed:
+        if seen.deff <= SATURATED:
+            return MET, f"{told}; {allowed:.0%} may be"
+        return NOT_DECIDED, f"{told}; the requests hang together too much for a pass: the service is near saturation"
+    return NOT_DECIDED, f"{told}; {allowed:.0%} may be; {_longer(seen, allowed, circumstances.seconds)}"
+
+
+def _missed(counts: Counts, target: Target, circumstances: Circumstances, seen: Share, told: str) -> tuple[str, str]:
+    """Missed, unless our own lateness alone could be the reason: it lengthens a latency on the way out and back."""
+    allowed = 1 - target.quantile
+    surely = histogram.over(counts.histogram, target.limit_ms + 2 * circumstances.delay_ms)
+    surely += counts.failed + counts.unfinished
+    if surely < counts.over and seen.bounds(hits=surely)[0] <= allowed:
+        return INVALID, (
+            f"{told}, but the generator was itself {circumstances.delay_ms:.0f} ms late for one request in a hundred, "
+            "which may be the reason; free its processor or generate elsewhere"
+        )
+    return MISSED, f"{told}; {allowed:.0%} may be"
+
+
+def _longer(seen: Share, allowed: float, seconds: float) -> str:
+    """How much more of the same would decide."""
+
+    def decides(times: float) -> bool:
+        low, high = seen.bounds(times)
+        return low > allowed or high <= allowed
+
+    if not decides(LONGEST_FACTOR):
+        return f"the share is at the limit: {LONGEST_FACTOR:g} times as long may not decide either"
+    low, high = 1.0, LONGEST_FACTOR
+    while high - low > 0.005 * low:
+        middle = (low + high) / 2
+        low, high = (low, middle) if decides(middle) else (middle, high)
+    return f"about {max(1, math.ceil((high - 1) * seconds))} s more would decide"
+
+
+def row(counts: Counts, target: Target, circumstances: Circumstances) -> LatencyRow:
+    """The verdict with everything that a report shows of it."""
+    judgement = judge(counts, target, circumstances)
+    lost = counts.failed + counts.unfinished
+
+    def shown(quantile: float) -> float | None:
+        return histogram.percentile(counts.histogram, quantile, lost)
+
+    return LatencyRow(
+        name=target.name,
+        latency_class=target.latency_class,
+        limit_ms=target.limit_ms,
+        quantile=target.quantile,
+        sent=counts.sent,
+        ok=counts.ok,
+        over=counts.over,
+        errors=counts.failed,
+        throttled=counts.throttled,
+        unfinished=counts.unfinished,
+        p50_ms=shown(0.5),
+        p95_ms=shown(0.95),
+        p99_ms=shown(0.99),
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        series=tuple((second, n, over) for second, (n, over) in sorted(counts.seconds.items())),
+        share_over_low=judgement.share.low if counts.samples else None,
+        share_over_high=judgement.share.high if counts.samples else None,
+    )

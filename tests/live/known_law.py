@@ -1,0 +1,83 @@
+"""An HTTP server whose latencies follow a law that is known, and that counts what it served. Runs in a process of its own.
+
+``python known_law.py``: prints its port; ``GET /law`` and ``POST /law`` answer after 5 ms (90 %) or 60 ms (10 %),
+``/stall`` at once, but the whole server stands still for 0.6 s in every 2 s, ``/wall`` 429, ``/fail`` 500, ``/cut`` breaks off
+in its body, ``/close`` closes without an answer, ``/never`` does not answer, ``/redirect`` points to ``/counts``, ``/slow`` after
+150 ms. ``GET /counts`` tells how many requests each path had and which bodies and credentials came more than once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+from collections import Counter
+
+counts: Counter[str] = Counter()
+bodies: Counter[str] = Counter()
+credentials: Counter[str] = Counter()
+chance = random.Random(7)
+stalled = False
+
+
+async def answer(path: str) -> tuple[int, bytes, bool]:
+    if path == "/law":
+        await asyncio.sleep(0.060 if chance.random() < 0.1 else 0.005)
+    elif path == "/slow":
+        await asyncio.sleep(0.150)
+    elif path == "/stall":
+        # Everybody waits for the end of the stall, as behind a stopped process.
+        while asyncio.get_running_loop().time() % 2.0 < 0.6:
+            await asyncio.sleep(0.005)
+    elif path == "/never":
+        await asyncio.sleep(3600)
+    status = {"/wall": 429, "/fail": 500, "/redirect": 302}.get(path, 200)
+    if path == "/counts":
+        told = {"paths": counts, "twice": [b for b, n in bodies.items() if n > 1], "credentials": credentials}
+        return status, json.dumps(told).encode(), False
+    return status, json.dumps({"id": f"m{counts.total()}", "path": path}).encode(), path == "/cut"
+
+
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            line, *fields = head.decode().split("\r\n")
+            method, path, _ = line.split(" ")
+            known = {name.lower(): value.strip() for name, _, value in (f.partition(":") for f in fields if f)}
+            body = await reader.readexactly(int(known.get("content-length", "0")))
+            key = path if method == "GET" else f"{method} {path}"
+            if path != "/counts":
+                counts[key] += 1
+                credentials[known.get("authorization", "")] += 1
+                if body:
+                    bodies[body.decode()] += 1
+            if path == "/close":
+                return
+            status, content, cut = await answer(path)
+            extra = "Location: /counts\r\n" if status == 302 else ""
+            writer.write(
+                f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{extra}"
+                f"Content-Length: {len(content) + (10 if cut else 0)}\r\n\r\n".encode()
+                + content
+            )
+            await writer.drain()
+            if cut:
+                return
+    except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+async def main() -> None:
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    # Ends with whoever started it: its standard input is their pipe.
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -26,7 +26,6 @@ class Process:
         self.grace = grace
         self.log = scratch / "output.log"
         self._control, theirs = socket.socketpair()
-        self._command_pid = 0
         with theirs:
             arguments = (theirs.fileno(), os.getpid(), grace, self.log, LOG_LIMIT, scratch, "--", *argv)
             self._shim = subprocess.Popen(
@@ -42,13 +41,15 @@ class Process:
             )
         self._control.settimeout(SHIM_STARTS_WITHIN)
         self._heard = b""
+        self.pid = 0
         try:
             with contextlib.suppress(OSError):
                 self._heard = self._control.recv(64)
         except BaseException:
             self.stop()
             raise
-        self._command_pid = int(self._heard.partition(b"\n")[0] or b"0")
+        self.pid = int(self._heard.partition(b"\n")[0] or b"0")
+        """Of the command itself, which leads its process group; 0 when it could not be run."""
 
     @property
     def pids(self) -> set[int]:
@@ -107,6 +108,6 @@ class Process:
         with contextlib.suppress(OSError):
             self._heard += self._control.recv(64)
         self._control.close()
-        if self._command_pid and shim.BURIED not in self._heard:
+        if self.pid and shim.BURIED not in self._heard:
             with contextlib.suppress(OSError):
-                os.killpg(self._command_pid, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)

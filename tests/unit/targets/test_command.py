@@ -193,9 +193,11 @@ def test_nothing_of_it_outlives_the_target(
 def test_nothing_of_it_outlives_a_command_that_fails(
     service: Service, tmp_path: Path, family: Family, gone: Gone
 ) -> None:
-    line = f"{service('forks', 'setsid')} & sleep 2; exit 4"
-    with Command(line, env={"PIDS": str(tmp_path / "pids")}, grace=0.3) as running:
-        assert gone(family())
+    line = f"{service('forks', 'setsid')} & until [ -e over ]; do sleep 0.05; done; exit 4"
+    with Command(line, cwd=tmp_path, env={"PIDS": str(tmp_path / "pids")}, grace=0.3) as running:
+        pids = family()
+        (tmp_path / "over").touch()
+        assert gone(pids)
         assert not running.alive()
 
 

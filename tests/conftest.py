@@ -1,0 +1,94 @@
+"""What every test may ask for, and what a run has to have done to count."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+
+import pytest
+
+from tests import services
+
+SERVICES = {"redis_url", "postgres_server", "postgres_url"}
+NEEDS = ("needs", "services")
+
+
+class Guard:
+    """Fails a run that had to try the tests with real services and tried none of them."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+
+    @property
+    def complaint(self) -> str:
+        tried = self.outcomes["passed"] + self.outcomes["failed"]
+        if os.environ.get("UPHELD_TEST_REQUIRE_SERVICES") != "1" or tried:
+            return ""
+        return (
+            f"UPHELD_TEST_REQUIRE_SERVICES=1, and no test with a real service ran ({self.outcomes['skipped']} skipped)"
+        )
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        needs = NEEDS in (tuple(pair) for pair in report.user_properties)
+        if needs and (report.when == "call" or (report.when == "setup" and not report.passed)):
+            self.outcomes[report.outcome] += 1
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.complaint and not session.config.option.collectonly:
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.complaint:
+            terminalreporter.write_line(self.complaint, red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Guard(), "upheld-services-guard")
+
+
+def pytest_report_header() -> str:
+    return services.described()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Whoever asks for a service is marked, without having to say so."""
+    if SERVICES & set(getattr(item, "fixturenames", ())):
+        item.add_marker("services")
+    if item.get_closest_marker("services"):
+        # Unlike the marker's name among the keywords, this cannot be mistaken for a folder; xdist carries it along.
+        item.user_properties.append(NEEDS)
+
+
+def _entered(stack: ExitStack, service: AbstractContextManager[str]) -> str:
+    try:
+        return stack.enter_context(service)
+    except services.Unavailable as error:
+        if services.required():
+            pytest.fail(f"a service that has to be there is not: {error}", pytrace=False)
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real Redis. Tests of one process share it: keep to keys of your own, or empty it first."""
+    with ExitStack() as stack:
+        yield _entered(stack, services.redis())
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A real PostgreSQL, by the URL of its maintenance database."""
+    with ExitStack() as stack:
+        yield _entered(stack, services.postgres())
+
+
+@pytest.fixture(scope="module")
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """An empty PostgreSQL database for this test module alone."""
+    with services.database(postgres_server, f"upheld_test_{secrets.token_hex(6)}") as url:
+        yield url

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from upheld.contract.dialect import Direction, Schemas, Validator
     from upheld.contract.policy import Policy
+    from upheld.contract.source import Located
+    from upheld.errors import Place
 
 JsonSchema = Mapping[str, Any] | bool
 LatencyClass = Literal["crud", "complex", "auth"]
@@ -23,6 +26,7 @@ class Parameter:
     location: Literal["path", "query", "header", "cookie"]
     required: bool
     schema: JsonSchema
+    """JSON Schema 2020-12, as all schemas here; OpenAPI 3.0's own dialect is translated."""
     example: Any = None
 
 
@@ -119,6 +123,24 @@ class Operation:
 
 
 @dataclass(frozen=True)
+class Paging:
+    """How a list is read page by page."""
+
+    kind: Literal["cursor", "offset", "page", "size"]
+    """``size``: only the size of a page can be chosen."""
+    size: str | None = None
+    """Query parameter with the size of a page."""
+    position: str | None = None
+    """Query parameter that says where the page begins."""
+    maximum: int | None = None
+    """Largest size that the document allows."""
+    default: int | None = None
+    next_pointer: str | None = None
+    """JSON Pointer of the next cursor in a page."""
+    total_pointer: str | None = None
+
+
+@dataclass(frozen=True)
 class Resource:
     """A family of operations on one kind of thing: its collection ``/items`` and its members ``/items/{id}``."""
 
@@ -141,6 +163,8 @@ class Resource:
     """JSON Pointer of the array in a page of the collection; ``""`` when the page itself is the array."""
     owned: bool = False
     """Members belong to the identity that made them: secured to read, create and not restricted to some roles."""
+    paging: Paging | None = None
+    """How the collection is paged."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +173,8 @@ class Step:
 
     operation: Operation
     body: Any
-    """JSON template with ``$user``, ``$password``, ``$refresh`` (and ``$unique``) as whole strings."""
+    """JSON template with ``$user``, ``$password``, ``$refresh`` and ``$unique``, which may stand inside a string too
+    (``$unique@example.com``). None when the operation takes no body."""
     access: str = ""
     """JSON Pointer of the access token in the answer; empty when it gives none."""
     refresh: str = ""
@@ -167,7 +192,9 @@ class Auth:
     refresh: Step | None = None
     logout: Step | None = None
     scheme: str = "bearer"
-    """How an access token is sent: ``bearer`` (Authorization) or ``apiKey:header:NAME``."""
+    """How an access token is sent: ``bearer`` (Authorization), ``apiKey:header:NAME``, ``…:query:…`` or ``…:cookie:…``."""
+    user_kind: Literal["email", "name"] = "email"
+    """What ``$user`` has to look like: an e-mail address, or a name without ``@``."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +241,40 @@ class Contract:
     policy_file: str = "upheld.yaml"
     openapi_file: str = "openapi.yaml"
     security_schemes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    unique_fields: tuple[str, ...] = ()
+    """Names of fields that must differ from one thing to the next: ``unique:`` and what a documented 409 tells."""
+    notes: tuple[tuple[Place, str], ...] = ()
+    """What is odd in the document, though it can be used."""
+    written: Located | None = field(default=None, repr=False)
+    """upheld.yaml as its author wrote it, with lines; None for a contract made from parts."""
+
+    @cached_property
+    def schemas(self) -> Schemas:
+        """The document's schemas: references, validators. Schemas of operations are already in 2020-12."""
+        from upheld.contract.dialect import Schemas
+
+        return Schemas(self.document)
+
+    def validator(self, schema: JsonSchema, direction: Direction = "response") -> Validator:
+        """The compiled schema of an operation, made once for each direction (readOnly, writeOnly)."""
+        return self.schemas.validator(schema, direction)
+
+    def place(self, *path: str | int) -> Place:
+        """Where upheld.yaml says it: ``place("rate_limits", 0, "quota")``; the file alone when it does not."""
+        from upheld.errors import Place
+
+        return self.written.place(path) if self.written else Place(self.policy_file)
+
+    @property
+    def missing_environment(self) -> tuple[tuple[Place, str, str], ...]:
+        """(place, key, variable) of every environment variable that upheld.yaml names and that is not set now."""
+        return tuple((self.place(*path), ".".join(path), name) for path, name in self.policy.missing_env())
+
+    def paging(self, operation: Operation) -> Paging | None:
+        """How a list operation is paged; None when it takes no paging parameters."""
+        from upheld.contract.families import find_paging
+
+        return find_paging(operation, self.schemas) if operation.method == "GET" else None
 
     @cached_property
     def by_label(self) -> Mapping[str, Operation]:

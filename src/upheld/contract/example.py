@@ -1,0 +1,447 @@
+"""One valid instance of a schema, without Hypothesis: the document's own examples first, else the least that conforms.
+
+Deterministic: the same schema and the same ``unique`` give the same value.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from upheld.contract import shapes
+from upheld.contract.words import key
+
+if TYPE_CHECKING:
+    from upheld.contract.dialect import Direction, Schemas
+    from upheld.contract.model import Contract, JsonSchema, Operation
+
+Unique = Callable[[], str]
+"""Gives a name of lower-case letters and digits that nobody else has; ``Lane.unique`` is one."""
+
+_MISSING = object()
+_MAX_DEPTH = 12
+
+_FORMATS: Mapping[str, str] = {
+    "email": "sample@example.com", "idn-email": "sample@example.com", "uuid": "5b2e6a1c-8a5c-4d3e-9f10-2f6f0a7c1d11",
+    "date-time": "2026-01-15T12:00:00Z", "date": "2026-01-15", "time": "12:00:00Z", "duration": "P1D",
+    "uri": "https://example.com/sample", "url": "https://example.com/sample", "iri": "https://example.com/sample",
+    "uri-reference": "/sample", "iri-reference": "/sample", "uri-template": "/sample/{id}", "hostname": "example.com",
+    "idn-hostname": "example.com", "ipv4": "192.0.2.1", "ipv6": "2001:db8::1", "byte": "c2FtcGxl", "base64": "c2FtcGxl",
+    "binary": "sample", "password": "Correct-horse-7-staple", "json-pointer": "/sample", "relative-json-pointer": "0",
+    "regex": "^sample$", "decimal": "1.00",
+}  # fmt: skip
+# Fields that services check more closely than their documents say.
+_BY_NAME: Mapping[str, str] = {
+    "email": _FORMATS["email"], "email_address": _FORMATS["email"], "url": _FORMATS["uri"], "website": _FORMATS["uri"],
+    "uri": _FORMATS["uri"], "link": _FORMATS["uri"], "phone": "+12025550123", "phone_number": "+12025550123",
+    "currency": "EUR", "country": "DE", "country_code": "DE", "language": "en", "locale": "en", "timezone": "UTC",
+    "password": _FORMATS["password"], "date": _FORMATS["date"], "color": "#336699", "zip": "10115", "postal_code": "10115",
+}  # fmt: skip
+
+
+class _Dead(Exception):
+    """No finite instance here; a caller leaves the optional thing out or tries another branch."""
+
+
+def example(
+    contract: Contract,
+    schema: JsonSchema,
+    *,
+    unique: Unique,
+    known: Mapping[str, Any] | None = None,
+    direction: Direction = "request",
+) -> Any:
+    """One instance of a schema of this contract. Fields that must be unique are; ``known`` gives values by field name.
+
+    Best effort: a schema that nothing satisfies gives something all the same.
+    """
+    maker = Maker(
+        contract.schemas,
+        unique=unique,
+        fields=frozenset(contract.unique_fields),
+        known=known or {},
+        direction=direction,
+    )
+    return maker.make(schema)
+
+
+def body_example(
+    contract: Contract, operation: Operation, *, unique: Unique, known: Mapping[str, Any] | None = None
+) -> tuple[str, Any] | None:
+    """(media type, instance) of the operation's body: JSON, else a form; None when it takes neither."""
+    form = shapes.form_schema(operation)
+    if form is None or operation.body is None:
+        return None
+    media_type, schema = form
+    maker = Maker(contract.schemas, unique=unique, fields=frozenset(contract.unique_fields), known=known or {})
+    given = operation.body.examples.get(media_type, _MISSING)
+    return media_type, maker.make(schema, given=given)
+
+
+def parameters_example(
+    contract: Contract, operation: Operation, unique: Unique, *, known: Mapping[str, Any] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Values of the required parameters: ``{"path": {"id": 1}, "query": {}, "header": {}, "cookie": {}}``."""
+    maker = Maker(contract.schemas, unique=unique, fields=frozenset(contract.unique_fields), known=known or {})
+    values: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}, "cookie": {}}
+    for parameter in operation.parameters:
+        if parameter.required:
+            given = parameter.example if parameter.example is not None else _MISSING
+            values[parameter.location][parameter.name] = maker.make(parameter.schema, parameter.name, given=given)
+    return values
+
+
+class Maker:
+    """Makes instances of one document's schemas."""
+
+    def __init__(
+        self,
+        schemas: Schemas,
+        *,
+        unique: Unique,
+        fields: frozenset[str] = frozenset(),
+        known: Mapping[str, Any] | None = None,
+        direction: Direction = "request",
+    ) -> None:
+        self.schemas = schemas
+        self.unique = unique
+        self.fields = frozenset(key(name) for name in fields)
+        self.known = {key(name): value for name, value in (known or {}).items()}
+        self.direction: Direction = direction
+        self.from_document = True
+
+    def make(self, schema: JsonSchema, name: str = "", *, given: Any = _MISSING) -> Any:
+        """One instance; ``name`` is the field's, ``given`` the document's example of the whole."""
+        validator = self.schemas.validator(schema, self.direction)
+        fallback: Any = None
+        for attempt in range(3):
+            # First with the document's values; where those contradict its schema, without them.
+            self.from_document = attempt < 2
+            start = given if attempt == 0 else _MISSING
+            if attempt == 0 and given is _MISSING:
+                continue
+            try:
+                value = (
+                    self._fresh(copy.deepcopy(start), schema, name)
+                    if start is not _MISSING
+                    else self._make(schema, name, ())
+                )
+            except _Dead:
+                continue
+            if validator.is_valid(value):
+                return value
+            fallback = value if fallback is None else fallback
+        return fallback
+
+    # -- one schema ------------------------------------------------------------------------------------------------------
+
+    def _make(self, schema: JsonSchema, name: str, trail: tuple[str, ...]) -> Any:
+        if isinstance(schema, Mapping) and isinstance(ref := schema.get("$ref"), str):
+            if trail.count(ref) >= 2 or len(trail) > _MAX_DEPTH:
+                raise _Dead
+            trail = (*trail, ref)
+        schema = self.schemas.expand(schema)
+        if schema is False or len(trail) > _MAX_DEPTH:
+            raise _Dead
+        if not isinstance(schema, Mapping):
+            return "sample"
+        plain = key(name)
+        if plain in self.known and self._fits(schema, self.known[plain]):
+            return self.known[plain]
+        if "const" in schema:
+            return schema["const"]
+        is_unique = plain in self.fields
+        if self.from_document:
+            for value in _stated(schema):
+                if self._fits(schema, value):
+                    return self._fresh(copy.deepcopy(value), schema, name)
+        elif isinstance(schema.get("enum"), list) and schema["enum"]:
+            return schema["enum"][0]
+        dead: _Dead | None = None
+        best: Any = _MISSING
+        for variant in self._variants(schema):
+            try:
+                value = self._typed(variant, name, trail, is_unique)
+            except _Dead as error:
+                dead = error
+                continue
+            if self._fits(schema, value):
+                return value
+            best = value if best is _MISSING else best
+        if best is _MISSING:
+            raise dead or _Dead
+        return best
+
+    def _fits(self, schema: JsonSchema, value: Any) -> bool:
+        return self.schemas.validator(schema, self.direction).is_valid(value)
+
+    def _variants(self, schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """The schema with its allOf laid together, once for each branch of its anyOf and oneOf."""
+        base = self._flat(schema)
+        choices = [base.get(keyword) for keyword in ("oneOf", "anyOf") if isinstance(base.get(keyword), list)]
+        base = {name: value for name, value in base.items() if name not in ("oneOf", "anyOf")}
+        if not choices:
+            yield base
+            return
+        for index, branch in enumerate(choices[0] or ()):
+            branch = self.schemas.expand(branch)
+            if branch is False:
+                continue
+            merged = _merge(base, self._flat(branch)) if isinstance(branch, Mapping) else base
+            if len(choices) > 1:
+                other = [self.schemas.expand(item) for item in choices[1] or ()]
+                pick = other[min(index, len(other) - 1)] if other else True
+                merged = _merge(merged, self._flat(pick)) if isinstance(pick, Mapping) else merged
+            yield from self._variants(merged) if "oneOf" in merged or "anyOf" in merged else (merged,)
+
+    def _flat(self, schema: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+        flat = {name: value for name, value in schema.items() if name != "allOf"}
+        for part in schema.get("allOf", ()) if depth < 8 else ():
+            part = self.schemas.expand(part)
+            if part is False:
+                raise _Dead
+            if isinstance(part, Mapping):
+                flat = _merge(flat, self._flat(part, depth + 1))
+        return flat
+
+    def _typed(self, schema: Mapping[str, Any], name: str, trail: tuple[str, ...], is_unique: bool) -> Any:
+        if "const" in schema:
+            return schema["const"]
+        if isinstance(schema.get("enum"), list) and schema["enum"]:
+            return schema["enum"][0]
+        kinds = shapes.types(schema) or _implied(schema)
+        if "object" in kinds:
+            return self._object(schema, trail)
+        if "array" in kinds:
+            return self._array(schema, name, trail)
+        if "string" in kinds:
+            return self._string(schema, name, is_unique)
+        if "integer" in kinds or "number" in kinds:
+            return _number(schema, whole="number" not in kinds, seed=self.unique() if is_unique else "")
+        if "boolean" in kinds:
+            return True
+        return None if "null" in kinds else self._string(schema, name, is_unique)
+
+    def _object(self, schema: Mapping[str, Any], trail: tuple[str, ...]) -> dict[str, Any]:
+        properties = schema.get("properties")
+        properties = properties if isinstance(properties, Mapping) else {}
+        required = [str(name) for name in schema.get("required", ()) if isinstance(schema.get("required"), list)]
+        hidden = "readOnly" if self.direction == "request" else "writeOnly"
+        body: dict[str, Any] = {}
+        for name in [*[name for name in properties if name in required], *[n for n in required if n not in properties]]:
+            inner = properties.get(name, self._rest(schema))
+            if not self._flagged(inner, hidden):
+                body[name] = self._make(inner, name, trail)
+        least = schema.get("minProperties", 0)
+        optional = [name for name in properties if name not in body and name not in required]
+        # A known value is worth sending even where the field is optional: it is what makes a reference resolve.
+        for name in [name for name in optional if key(name) in self.known]:
+            body[name] = self.known[key(name)]
+            if not self._fits(properties[name], body[name]):
+                del body[name]
+        for name in optional:
+            if len(body) >= least:
+                break
+            if not self._flagged(properties[name], hidden):
+                try:
+                    body[name] = self._make(properties[name], name, trail)
+                except _Dead:
+                    continue
+        index = 1
+        while len(body) < least and index <= least and schema.get("additionalProperties") is not False:
+            body[f"key{index}"] = self._make(self._rest(schema), f"key{index}", trail)
+            index += 1
+        return body
+
+    def _rest(self, schema: Mapping[str, Any]) -> JsonSchema:
+        rest = schema.get("additionalProperties", True)
+        return rest if isinstance(rest, (Mapping, bool)) else True
+
+    def _flagged(self, schema: JsonSchema, flag: str) -> bool:
+        top = self.schemas.expand(schema)
+        return isinstance(top, Mapping) and top.get(flag) is True
+
+    def _array(self, schema: Mapping[str, Any], name: str, trail: tuple[str, ...]) -> list[Any]:
+        prefix = schema.get("prefixItems")
+        values = [self._make(item, "", trail) for item in prefix] if isinstance(prefix, list) else []
+        items = schema.get("items", True)
+        least = max(int(schema.get("minItems", 0)), int(schema.get("minContains", 1)) if "contains" in schema else 0)
+        # One item tells the service more than none, where one is possible.
+        wanted = max(least, min(1, int(schema.get("maxItems", 1))))
+        source = schema.get("contains", items)
+        while len(values) < wanted and source is not False:
+            try:
+                value = self._make(source, name, trail)
+            except _Dead:
+                if len(values) < least:
+                    raise
+                break
+            if schema.get("uniqueItems") is True and any(value == other for other in values):
+                value = self._another(source, name, values)
+            values.append(value)
+        return values
+
+    def _another(self, schema: JsonSchema, name: str, values: list[Any]) -> Any:
+        """A value that the list does not hold yet."""
+        top = self.schemas.expand(schema)
+        enum = top.get("enum") if isinstance(top, Mapping) else None
+        candidates = list(enum) if isinstance(enum, list) else []
+        kinds = shapes.types(top)
+        if kinds & {"integer", "number"} and isinstance(top, Mapping):
+            step = top.get("multipleOf", 1)
+            candidates += [value + step * count for value in values for count in (1, -1)]
+        elif "string" in kinds and isinstance(top, Mapping):
+            candidates += [_unique_text(top, f"{name}{len(values)}", _hash(f"{name}{len(values)}"))]
+        elif "boolean" in kinds:
+            candidates += [False]
+        elif isinstance(top, Mapping):
+            for inner, value in values[-1].items() if values and isinstance(values[-1], dict) else ():
+                if isinstance(value, str):
+                    candidates.append({**values[-1], inner: f"{value}{len(values)}"})
+                elif isinstance(value, int) and not isinstance(value, bool):
+                    candidates.append({**values[-1], inner: value + 1})
+        for candidate in candidates:
+            if candidate not in values and self._fits(schema, candidate):
+                return candidate
+        raise _Dead
+
+    def _string(self, schema: Mapping[str, Any], name: str, is_unique: bool) -> str:
+        if is_unique:
+            return _unique_text(schema, name, self.unique())
+        from upheld.contract.texts import text
+
+        hint = _FORMATS.get(str(schema.get("format", ""))) or _BY_NAME.get(key(name)) or ""
+        return text(schema, hint)
+
+    # -- unique values ---------------------------------------------------------------------------------------------------
+
+    def _fresh(self, value: Any, schema: JsonSchema, name: str) -> Any:
+        """A value of the document with its unique fields made unique."""
+        if isinstance(value, dict):
+            inner = shapes.properties(self.schemas, schema)
+            return {k: self._fresh(v, inner.get(k, True), k) for k, v in value.items()}
+        if isinstance(value, list):
+            items = shapes.items(self.schemas, schema)
+            return [self._fresh(item, True if items is None else items, name) for item in value]
+        if key(name) in self.known:
+            known = self.known[key(name)]
+            return known if self._fits(schema, known) else value
+        if key(name) not in self.fields:
+            return value
+        top = self.schemas.expand(schema)
+        rules = self._flat(top) if isinstance(top, Mapping) else {}
+        if isinstance(value, str):
+            if "@" in value and "format" not in rules:
+                rules = {**rules, "format": "email"}
+            return _unique_text(rules, name, self.unique())
+        if isinstance(value, int) and not isinstance(value, bool):
+            return _number(rules, whole=True, seed=self.unique())
+        return value
+
+
+def _unique_text(schema: Mapping[str, Any], name: str, token: str) -> str:
+    from upheld.contract.texts import text
+
+    form = schema.get("format")
+    if form == "uuid":
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, token))
+    if form in ("email", "idn-email") or (form is None and "pattern" not in schema and "email" in key(name)):
+        return text(schema, f"{token}@example.com")
+    if form in ("uri", "url", "iri"):
+        return text(schema, f"https://example.com/{token}")
+    return text(schema, token, seed=token)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _stated(schema: Mapping[str, Any]) -> Iterator[Any]:
+    """The document's own values, the most telling first."""
+    if "example" in schema:
+        yield schema["example"]
+    examples = schema.get("examples")
+    if isinstance(examples, list):
+        yield from examples
+    if schema.get("default") is not None:
+        yield schema["default"]
+    enum = schema.get("enum")
+    if isinstance(enum, list):
+        yield from enum
+
+
+def _implied(schema: Mapping[str, Any]) -> frozenset[str]:
+    """The type that keywords speak about where ``type`` is left out."""
+    if schema.keys() & {"properties", "required", "additionalProperties", "minProperties", "maxProperties"}:
+        return frozenset({"object"})
+    if schema.keys() & {"items", "prefixItems", "minItems", "maxItems", "uniqueItems"}:
+        return frozenset({"array"})
+    if schema.keys() & {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}:
+        return frozenset({"number"})
+    return frozenset()
+
+
+def _merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    """Both schemas at once, as far as one mapping can say it."""
+    out = dict(left)
+    for name, value in right.items():
+        if name not in out:
+            out[name] = value
+        elif name == "properties" and isinstance(value, Mapping):
+            mine = out[name]
+            both = {k: {"allOf": [mine[k], value[k]]} for k in mine.keys() & value.keys() if mine[k] != value[k]}
+            out[name] = {**value, **mine, **both}
+        elif name == "required" and isinstance(value, list):
+            out[name] = list(dict.fromkeys([*out[name], *value]))
+        elif name in ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"):
+            out[name] = max(out[name], value)
+        elif name in ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"):
+            out[name] = min(out[name], value)
+        elif name == "enum" and isinstance(value, list):
+            out[name] = [item for item in out[name] if item in value]
+        elif name == "type":
+            common = shapes.types(out) & shapes.types({"type": value})
+            if "integer" in shapes.types(out) | shapes.types({"type": value}) and "number" in shapes.types(
+                out
+            ) | shapes.types(right):
+                common = common or frozenset({"integer"})
+            out[name] = sorted(common) if common else value
+        elif name in ("oneOf", "anyOf") and value != out[name]:
+            out.setdefault("allOf", [])
+            out["allOf"] = [*out["allOf"], {name: value}]
+    return out
+
+
+def _number(schema: Mapping[str, Any], *, whole: bool, seed: str = "") -> int | float:
+    step = schema.get("multipleOf") or (1 if whole else None)
+    low, high = schema.get("minimum"), schema.get("maximum")
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    if isinstance(above, (int, float)) and not isinstance(above, bool):
+        low = max(low, above) if low is not None else above
+    if isinstance(below, (int, float)) and not isinstance(below, bool):
+        high = min(high, below) if high is not None else below
+    start: float = 1
+    if seed:
+        span = int(min(high - (low or 0), 2**31 - 1)) if high is not None else 2**31 - 1
+        start = (low or 0) + int(_hash(seed)[:12], 16) % max(span, 1)
+    if low is not None and start < low:
+        start = low
+    if high is not None and start > high:
+        start = high
+    candidates: list[float] = [start]
+    if step:
+        nearest = math.ceil(start / step - 1e-9)
+        candidates = [nearest * step, (nearest + 1) * step, (nearest - 1) * step]
+    elif low is not None and high is not None:
+        candidates += [(low + high) / 2]
+    candidates += [start + 0.5, start - 0.5] if not step else []
+    for value in candidates:
+        above_low = low is None or (value > low if low == above else value >= low)
+        below_high = high is None or (value < high if high == below else value <= high)
+        if above_low and below_high:
+            return int(value) if whole or float(value).is_integer() else value
+    return int(candidates[0]) if whole else candidates[0]

@@ -1,0 +1,158 @@
+"""upheld.yaml as a frozen model. `upheld.contract.load` reads the file into it; this module does no I/O.
+
+Where a key is left out, nothing is promised beyond the OpenAPI document and the RFCs, except where the description names a
+default. ``extends: standard`` lays the house standard (standard.yaml in this folder) under the file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from upheld.contract.sections.access import (
+    Auth,
+    AuthStep,
+    Enumeration,
+    Identity,
+    Jwt,
+    Ownership,
+    Password,
+    RoleRule,
+)
+from upheld.contract.sections.base import OpPattern, Section, Status
+from upheld.contract.sections.conduct import Cors, Errors, Idempotency, Leak
+from upheld.contract.sections.running import Checks, Fuzz, OpenApi, Profile, Profiles, Target, Waiver
+from upheld.contract.sections.traffic import Caching, Latency, Limits, Load, RateLimit, RateLimitRule
+
+__all__ = [
+    "Auth",
+    "AuthStep",
+    "Caching",
+    "Checks",
+    "Cors",
+    "Enumeration",
+    "Errors",
+    "Fuzz",
+    "Idempotency",
+    "Identity",
+    "Jwt",
+    "Latency",
+    "Leak",
+    "Limits",
+    "Load",
+    "OpenApi",
+    "Ownership",
+    "Password",
+    "Policy",
+    "Profile",
+    "Profiles",
+    "RateLimit",
+    "RateLimitRule",
+    "RoleRule",
+    "Target",
+    "Waiver",
+]
+
+
+def _openapi(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return {"served": value} if value.startswith(("/", "http://", "https://")) else {"file": value}
+
+
+class Policy(Section):
+    """Everything that upheld.yaml can say."""
+
+    upheld: Literal[1] = Field(description="Version of this file's format: 1.")
+    openapi: Annotated[OpenApi, BeforeValidator(_openapi)] = Field(
+        OpenApi(),
+        description="The OpenAPI document: a file, or a path of the target that serves it. "
+        "Left out: openapi.yaml or openapi.json beside this file, else the target's own /openapi.json.",
+    )
+    extends: Literal["standard"] | None = Field(
+        None, description="standard: lay the house standard under this file; every line here then only changes it."
+    )
+    target: Target = Field(Target(), description="Where the service runs, or how it is started.")
+    prefix: str | None = Field(
+        None,
+        pattern=r"^(/[^/\s]+)*$",
+        description="Version prefix of all paths. Left out: the longest common prefix that ends in a version.",
+        examples=["/api/v1"],
+    )
+    public: tuple[OpPattern, ...] = Field((), description="Operations that may be called without credentials.")
+    errors: Errors = Field(Errors(), description="The shape of every error.")
+    auth: Auth = Field(Auth(), description="How identities come to be, are let in and leave.")
+    identities: dict[str, Identity] = Field(
+        {}, description="Who calls. Two of one role and one of another let everything about access be proven."
+    )
+    roles: tuple[RoleRule, ...] = Field(
+        (), description="Operations that only some roles may call; the first match decides."
+    )
+    ownership: Ownership = Field(Ownership(), description="Whose things are whose.")
+    rate_limits: tuple[RateLimitRule, ...] = Field(
+        (), description="The limits, each with its quota; the first match decides."
+    )
+    rate_limit: RateLimit = Field(RateLimit(), description="What all rate limits have in common.")
+    caching: Caching = Field(Caching(), description="What may be kept, where, for how long.")
+    cors: Cors = Field(Cors(), description="Which web pages of other origins may call the service.")
+    latency: Latency = Field(
+        Latency(), description="The 95th percentile of answering times, for each class of operations."
+    )
+    load: Load = Field(Load(), description="What the load run presses with.")
+    limits: Limits = Field(Limits(), description="The sizes that the service takes.")
+    never: tuple[OpPattern, ...] = Field(
+        (),
+        description="Operations that generated requests never call. Logout, self-deletion and their like are recognised.",
+    )
+    unique: tuple[str, ...] = Field((), description="Fields whose values must differ from one thing to the next.")
+    volatile: tuple[str, ...] = Field(
+        ("updated_at", "last_seen", "instance", "request_id"),
+        description="Fields that may differ between two looks at the same thing.",
+    )
+    normalised: tuple[str, ...] = Field(
+        (),
+        description="Fields that the service stores in another form than it was given, such as a lower-cased e-mail.",
+    )
+    secrets: tuple[str, ...] = Field(
+        ("password", "token", "access_token", "refresh_token", "secret", "api_key"),
+        description="Fields whose values no answer may repeat.",
+    )
+    leak: Leak = Field(Leak(), description="Exceptions from the search for secrets and internals in answers.")
+    implicit_statuses: tuple[Status, ...] = Field(
+        (405, 406, 413, 414, 415, 431, 503),
+        description="Statuses that any operation may answer although the document does not list them.",
+    )
+    security_headers: bool = Field(False, description="Every answer carries the safe headers (nosniff and its like).")
+    head: Literal["mirror", 405, "any"] = Field(
+        "any", description="mirror: HEAD answers as GET does, without content. 405: HEAD is disabled."
+    )
+    versioning: Literal["path", "header", "none"] | None = Field(
+        None, description="Where the version stands. Left out: path when there is a version prefix, else none."
+    )
+    unknown_route: Literal[404, 401, 403] = Field(404, description="What an unknown path answers.")
+    idempotency: Idempotency = Field(
+        Idempotency(), description="Which operations may be repeated under an Idempotency-Key."
+    )
+    waive: tuple[Waiver, ...] = Field((), description="Breaches that are known and accepted until a date.")
+    checks: Checks = Field(Checks(), description="Which requirements are checked, and what decides the exit status.")
+    fuzz: Fuzz = Field(Fuzz(), description="How much is generated.")
+
+    def environment_names(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Every environment variable that the file names: (path of the key, name)."""
+        for name, identity in self.identities.items():
+            for key in ("password_env", "token_env", "api_key_env"):
+                if variable := getattr(identity, key):
+                    yield ("identities", name, key), variable
+        if self.auth.jwt.key_env:
+            yield ("auth", "jwt", "key_env"), self.auth.jwt.key_env
+
+    def missing_env(self) -> tuple[tuple[tuple[str, ...], str], ...]:
+        """The named variables that are not set now: (path of the key, name)."""
+        return tuple(item for item in self.environment_names() if not os.environ.get(item[1]))
+
+    def roles_named(self) -> tuple[str, ...]:
+        """Roles of the identities, in the order of the file, each once."""
+        return tuple(dict.fromkeys(identity.role for identity in self.identities.values()))

@@ -328,6 +328,15 @@ def problems_promised(contract: Contract) -> bool:
     return contract.policy.errors.format == "rfc9457"
 
 
+def exempt_from_problems(contract: Contract, request: Request) -> bool:
+    """``errors.exempt`` lists what the request calls: it has an error format of its own."""
+    from upheld.contract.patterns import matches
+
+    operation = contract.operation(request.operation)
+    path = operation.path if operation else request.path
+    return any(matches(pattern, request.method, path, contract.prefix) for pattern in contract.policy.errors.exempt)
+
+
 def problem_fault(response: Response) -> str:
     """Why the answer carries no problem document, in few words; empty when it does."""
     kind = response.media_type

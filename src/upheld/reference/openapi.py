@@ -126,6 +126,8 @@ def _complete_operation(path: str, operation: dict[str, Any], access: Access | N
         statuses.update(WITH_BODY)
     if operation.get("parameters"):
         statuses.add(422)
+    for parameter in operation.get("parameters", ()):
+        parameter["schema"] = _without_null(parameter["schema"])
     if access is None:
         operation["security"] = []
     else:
@@ -144,6 +146,14 @@ def _complete_operation(path: str, operation: dict[str, Any], access: Access | N
             response["description"] = {"201": "Created.", "204": "Done."}.get(status, "As asked.")
     errors = {str(status): {"$ref": f"#/components/responses/{RESPONSES[status][0]}"} for status in sorted(statuses)}
     operation["responses"] = {**successes, **errors}
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """An optional parameter may be left out; there is no way to write null in a query or a header."""
+    alternatives: list[dict[str, Any]] = [option for option in schema.get("anyOf", ()) if option.get("type") != "null"]
+    if len(alternatives) != 1:
+        return schema
+    return {name: value for name, value in schema.items() if name not in ("anyOf", "title")} | alternatives[0]
 
 
 def _success_headers(path: str, operation_id: str, status: int) -> dict[str, Any]:

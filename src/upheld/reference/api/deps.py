@@ -25,7 +25,10 @@ Services = Annotated[Components, Depends(components)]
 Limit = Annotated[int, Query(ge=1, le=100, description="At most so many items."), TextInteger]
 Offset = Annotated[int, Query(ge=0, le=100_000, description="Items to leave out."), TextInteger]
 IfNoneMatch = Annotated[
-    str | None, Header(max_length=1000, description="Entity tags that the client has; 304 if one is current.")
+    str | None,
+    Header(
+        alias="If-None-Match", max_length=1000, description="Entity tags that the client has; 304 if one is current."
+    ),
 ]
 
 

@@ -39,14 +39,13 @@ class CredentialReader:
     def read(self, headers: Headers) -> tuple[Credential, UUID | None]:
         """The credential and the subject that it proves. Never looks into the URL (OAuth 2.1 §5.1.1)."""
         authorizations, keys = headers.getlist("authorization"), headers.getlist("x-api-key")
-        if len(authorizations) + len(keys) > 1:
+        found = [*(self._bearer(field) for field in authorizations), *(self._api_key(text) for text in keys)]
+        invalid = [reading for reading in found if reading[1] is None]
+        if len(found) > 1 and (not invalid or len(authorizations) > 1 or len(keys) > 1):
             # RFC 6750 §3.1, invalid_request: "uses more than one method for including an access token".
             return Credential(refusal=_invalid("Send one credential.")), None
-        if keys:
-            return self._api_key(keys[0])
-        if authorizations:
-            return self._bearer(authorizations[0])
-        return Credential(), None
+        # A credential that is sent is checked, also beside a good one: a forged one never rides along.
+        return next(iter(invalid or found), (Credential(), None))
 
     def _bearer(self, field: str) -> tuple[Credential, UUID | None]:
         scheme, _, token = field.strip().partition(" ")

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from upheld.reference.api.access import User, UserOrKey
 from upheld.reference.api.deps import Limit, Services, errors, link
 from upheld.reference.api.route import ContractRoute
+from upheld.reference.core.problems import Problem
 from upheld.reference.schemas.base import Uuid
 from upheld.reference.schemas.orders import OrderIn, OrderOut, OrderPage, OrderPatch, Status
 
 router = APIRouter(prefix="/orders", tags=["orders"], route_class=ContractRoute)
 
 # A Structured Field string (draft-ietf-httpapi-idempotency-key-header-07 §2.1), or the bare key that many clients send.
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        min_length=16,
-        max_length=130,
-        pattern=r'^("[!#-\[\]-~]+"|[A-Za-z0-9_.:-]+)$',
-        description="The same key with the same body gets the same answer for 24 hours.",
-    ),
-]
+_KEY = re.compile(r'"([ !#-\[\]-~]{1,128})"|([A-Za-z0-9_.:-]{1,128})')
+
+
+async def idempotency_key(request: Request) -> str | None:
+    # Not declared as a parameter, for the reason of If-Match: whether a key may be used depends on what it was used for.
+    fields = request.headers.getlist("idempotency-key")
+    if not fields:
+        return None
+    found = _KEY.fullmatch(", ".join(fields).strip())
+    if found is None:
+        raise Problem.of_status(400, "The Idempotency-Key is malformed.")
+    return found[1] or found[2]
+
+
+IdempotencyKey = Annotated[str | None, Depends(idempotency_key)]
 
 
 @router.post("", operation_id="createOrder", status_code=201, responses=errors(409))
 async def create_order(
-    given: OrderIn, caller: User, services: Services, response: Response, idempotency_key: IdempotencyKey = None
+    given: OrderIn, caller: User, services: Services, response: Response, key: IdempotencyKey
 ) -> OrderOut:
-    """Place an order. 409 when a product does not exist or is out of stock."""
-    key = idempotency_key.strip('"') if idempotency_key else None
+    """Place an order. 409 when a product does not exist or is out of stock.
+
+    With an Idempotency-Key, the same request gets the same answer for 24 hours, and another request 422.
+    """
     order = await services.orders.place(caller, given, key)
     response.headers["Location"] = f"/api/v1/orders/{order.id}"
     return order

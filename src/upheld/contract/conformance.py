@@ -197,9 +197,9 @@ def _refuse(name: str) -> Any:
     raise ValueError(name)
 
 
-def _whole(digits: str) -> float:
+def _whole(digits: str) -> int:
     # Python refuses to read more than 4300 digits; what is so large is only ever compared.
-    return int(digits) if len(digits) < 4000 else float(digits)
+    return int(digits[:4000])
 
 
 def _keyword(violation: Violation) -> str:

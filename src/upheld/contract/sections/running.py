@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from upheld.contract.sections.base import Duration, OpPattern, Section
 from upheld.contract.units import found
@@ -21,7 +21,11 @@ def _texts(value: Any) -> Any:
     return {name: str(item).lower() if isinstance(item, bool) else str(item) for name, item in value.items()}
 
 
-Environment = Annotated[dict[str, str], BeforeValidator(_texts)]
+Environment = Annotated[
+    dict[str, str],
+    BeforeValidator(_texts),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}),
+]
 
 
 class OpenApi(Section):

@@ -31,7 +31,21 @@ def listening(url: str) -> bool:
 def run(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
     """pytest in a process of its own, from this folder, with our conftest as a plugin and this environment."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("UPHELD_TEST_", "PYTEST_"))}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:upheld", "-p", "tests.conftest", *words]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:upheld",
+        "-p",
+        "no:locust",
+        "-p",
+        "no:schemathesis",
+        "-p",
+        "tests.conftest",
+        *words,
+    ]
     return subprocess.run(command, cwd=REPO, env=clean | env, capture_output=True, text=True, timeout=120)
 
 

@@ -19,6 +19,7 @@ from upheld.exchange import Exchange, Request, Response, Session
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation, RateRule, Resource
+    from upheld.sample import Shop
 
 
 class Level(StrEnum):
@@ -290,6 +291,8 @@ class Example:
     says: str
     exchange: Exchange | None = None
     alter: Alter | None = None
+    shop: Callable[[Shop], object] | None = None
+    """Changes the sample shop in place, for defects that have a state."""
     service: Callable[[], Service] | None = None
     """Makes a fresh service, so that examples share no state."""
     policy: Mapping[str, Any] = field(default_factory=dict)

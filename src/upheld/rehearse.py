@@ -76,6 +76,8 @@ class Stage:
     def __init__(self, example: Example) -> None:
         self.example = example
         self.shop = Shop()
+        if example.shop is not None:
+            example.shop(self.shop)
         self.service = example.service() if example.service else self.shop
         self.exchanges: list[Exchange] = []
         self._people = 0

@@ -1,0 +1,139 @@
+"""A secured operation refuses whoever shows no valid credentials.
+
+## What it requires
+
+An operation that the contract secures is not carried out without credentials, with a credential that is no token, with another
+scheme, or with a well-formed token that somebody else signed.
+
+## Why
+
+One forgotten dependency on one route opens it to everybody, and nobody notices: the clients all send their tokens.
+
+## What it sends
+
+One valid request four times: without credentials, with `Bearer x`, with Basic, with a JWT signed by a random key. Then with good
+credentials, which has to succeed: only then do the refusals mean something.
+
+## Example of a breach
+
+`GET /orders` without `Authorization` is answered `200`.
+
+## When to waive it
+
+Never. An operation that is meant for everybody is listed under `public:` or has `security: []` in the document.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from typing import TYPE_CHECKING
+
+from upheld.check import (
+    MUST,
+    CannotProve,
+    Clause,
+    Conversation,
+    Example,
+    Finding,
+    Kept,
+    Lane,
+    Requirement,
+    Subjects,
+    send,
+)
+from upheld.exchange import Request, Response
+from upheld.steps import caller, describe, operations, tidy, valid_request
+
+if TYPE_CHECKING:
+    from upheld.contract import Contract
+
+REQUIREMENT = Requirement(
+    title="A secured operation refuses whoever shows no valid credentials",
+    level=MUST,
+    clause=Clause(
+        "RFC 9110 §15.5.2, RFC 6750 §3.1",
+        "https://www.rfc-editor.org/rfc/rfc9110#section-15.5.2",
+        "The 401 (Unauthorized) status code indicates that the request has not been applied because it lacks valid "
+        "authentication credentials for the target resource.",
+    ),
+    catalogue=("AUTH-01",),
+    reads=("public", "identities", "auth"),
+    cost=7,
+    engine=("ignored_auth",),
+    owasp="API2:2023",
+    cwe=("CWE-306", "CWE-287"),
+)
+
+
+def subjects(contract: Contract) -> Subjects:
+    return operations(contract, lambda op: not contract.is_public(op), "the contract secures no operation")
+
+
+def converse(lane: Lane) -> Conversation:
+    operation = lane.operation
+    session = yield from caller(lane, operation)
+    request: Request = yield from valid_request(lane, operation, session)
+    bare = request.as_(None)
+    for says, value in _CREDENTIALS:
+        response = yield from send(bare.with_headers(authorization=value() if callable(value) else value))
+        if response.ok:
+            yield from tidy(lane, operation, response, session)
+            return Finding(
+                expected="401",
+                actual=f"{response.status} with {says}",
+                sent=f"{operation.label} with {says}",
+                request=bare.with_headers(authorization=value() if callable(value) else value),
+            )
+    # Last, because a DELETE that succeeds would leave nothing for the others to be refused.
+    control = yield from send(request)
+    yield from tidy(lane, operation, control, session)
+    if not control.ok:
+        raise CannotProve(f"{operation.label} with good credentials was answered with {describe(control)}")
+    return Kept(f"refused without credentials and with {len(_CREDENTIALS) - 1} bad ones")
+
+
+def _foreign_token() -> str:
+    """A well-formed access token that nobody here signed."""
+
+    def part(value: bytes) -> str:
+        return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+    now = int(time.time())
+    claims = {"sub": "1", "iat": now, "exp": now + 600, "jti": "upheld", "type": "access"}
+    header = part(b'{"alg":"HS256","typ":"JWT"}')
+    signed = f"{header}.{part(json.dumps(claims).encode())}"
+    key = hashlib.sha256(str(time.time_ns()).encode()).digest()
+    return f"Bearer {signed}.{part(hmac.digest(key, signed.encode(), hashlib.sha256))}"
+
+
+_CREDENTIALS = (
+    ("no credentials", None),
+    ("a credential that is no token", "Bearer x"),
+    ("the Basic scheme", "Basic dXBoZWxkOnVwaGVsZA=="),
+    ("a token that another key signed", _foreign_token),
+)
+
+
+CONFORMING = (
+    Example("the sample shop"),
+    Example("403 is a refusal too", alter=lambda q, r: Response.problem(403) if r.status == 401 else r),
+    Example("a DELETE is refused before it is carried out", subject="DELETE /api/v1/orders/{order_id}"),
+)
+
+_OPEN = Response.of(200, {"id": "1", "email": "a@example.test", "role": "user"})
+
+BREACHING = (
+    Example("nobody asks", alter=lambda q, r: _OPEN if r.status == 401 else r),
+    Example(
+        "any bearer will do",
+        alter=lambda q, r: _OPEN if r.status == 401 and q.headers.get("authorization", "").startswith("Bearer") else r,
+    ),
+    Example(
+        "signatures are not verified",
+        alter=lambda q, r: _OPEN if r.status == 401 and q.headers.get("authorization", "").count(".") == 2 else r,
+    ),
+)

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from http import HTTPStatus
@@ -16,8 +17,10 @@ from uuid import uuid4
 
 import h11
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from .app import create_app
 from .core.database import create_engine, create_tables
 from .core.settings import Settings
 
@@ -36,6 +39,11 @@ class PunctualH11Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+            # asyncio sets it where it made the listening socket. Those that uvicorn hands to its workers lack it, and
+            # then each answer on a kept connection waits 40 ms for an acknowledgement.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._start_waiting()
 
     def data_received(self, data: bytes) -> None:
@@ -103,16 +111,15 @@ class PunctualH11Protocol(H11Protocol):
 
 def serve(host: str, port: int, workers: int = 1) -> None:
     """Run until stopped. With several workers, what must be one for all of them is made here and handed down."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     folder = _share(Settings()) if workers > 1 else None
     try:
         uvicorn.run(
-            "upheld.reference.app:create_app",
+            "upheld.reference.server:build",
             factory=True,
             host=host,
             port=port,
             workers=workers,
-            http=_protocol(),
+            http=PunctualH11Protocol,
             ws="none",
             lifespan="on",
             proxy_headers=False,
@@ -127,9 +134,12 @@ def serve(host: str, port: int, workers: int = 1) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _protocol() -> type[H11Protocol]:
-    PunctualH11Protocol.read_timeout = Settings().read_timeout
-    return PunctualH11Protocol
+def build() -> FastAPI:
+    """What each worker starts with: settings from its environment, a log on standard error."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    settings = Settings()
+    PunctualH11Protocol.read_timeout = settings.read_timeout
+    return create_app(settings)
 
 
 def _share(settings: Settings) -> Path | None:

@@ -107,7 +107,7 @@ class Cache:
             try:
                 await self.store.put(full_key, value, self.ttl)
             except RedisUnavailableError:
-                log.debug("not cached: the store is unavailable")
+                return value
         return value
 
     async def invalidate(self, *tags: str) -> None:

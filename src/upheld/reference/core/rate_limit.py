@@ -7,7 +7,6 @@ not used, because it asks its storage synchronously and after routing. See docs/
 from __future__ import annotations
 
 import ipaddress
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,8 +19,6 @@ from starlette.requests import Request
 from .redis_link import RedisLink, RedisUnavailableError
 from .settings import RAISED_FACTOR, Settings
 from .token_bucket import Reading, TokenBucket
-
-log = logging.getLogger("upheld.reference.limits")
 
 KeyFunction = Callable[[Request], str]
 
@@ -139,8 +136,7 @@ class Limiter:
         key = rule.limit.key_func(request)
         try:
             reading = await self._take(rule, key)
-        except RedisUnavailableError as error:
-            log.warning("limits are not enforced: Redis is unavailable (%s)", error)
+        except RedisUnavailableError:
             return None
         decision = Decision(rule, reading)
         if not reading.admitted:

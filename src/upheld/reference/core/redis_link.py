@@ -7,6 +7,7 @@ every request waits for a timeout, so after a failure nobody asks Redis again fo
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -16,6 +17,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from .clock import Clock
+
+log = logging.getLogger("upheld.reference.redis")
 
 COOL_OFF_US = 500_000
 
@@ -43,6 +46,7 @@ class RedisLink:
         )
         self.client = redis.Redis(connection_pool=self.pool)
         self._closed_until_us = 0
+        self._available = True
 
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Run one operation, or raise RedisUnavailableError within about ``timeout`` seconds."""
@@ -50,10 +54,17 @@ class RedisLink:
             raise RedisUnavailableError("cooling off")
         try:
             async with asyncio.timeout(self.timeout * 2):
-                return await operation()
+                answer = await operation()
         except (RedisError, OSError, TimeoutError) as error:
+            if self._available:
+                log.warning("Redis is unavailable (%s): limits are not enforced, nothing is cached", error)
+            self._available = False
             self._closed_until_us = self.clock.monotonic_us() + COOL_OFF_US
             raise RedisUnavailableError(type(error).__name__) from error
+        if not self._available:
+            log.warning("Redis is back")
+            self._available = True
+        return answer
 
     async def aclose(self) -> None:
         await self.client.aclose()

@@ -135,7 +135,13 @@ def coverage(run: Run) -> Coverage:
 
 
 def conclusion(run: Run) -> str:
-    """The whole run in a sentence, without seconds and requests."""
+    """The whole run in a sentence, without seconds and requests and without the full stop."""
+    rest = ", ".join(_others(run))
+    return f"{headline(run)}; {rest}" if rest else headline(run)
+
+
+def headline(run: Run) -> str:
+    """The first half of the conclusion: whose promises are kept or broken."""
     breached = findings(run, Verdict.BREACHED)
     upheld, broken = run.count(Verdict.UPHELD), sum(len(one.results) for one in breached)
     if run.exit_status == Exit.HARNESS:
@@ -148,8 +154,8 @@ def conclusion(run: Run) -> str:
         start = ""
     if broken:
         breaches = f"{len(breached)} {plural(len(breached), 'breach', 'breaches')}"
-        told = f"{breaches}: {broken} of {broken + upheld} promises that could be judged are broken"
-        told = told.replace("1 of 1 promises that could be judged are", "the only promise that could be judged is")
+        of = f"{broken} of {judged} promises" if (judged := broken + upheld) > 1 else "the only promise"
+        told = f"{breaches}: {of} that could be judged {plural(broken, 'is', 'are')} broken"
     elif run.load is not None and not run.results:
         told = _load(run.load)
     elif upheld:
@@ -158,9 +164,7 @@ def conclusion(run: Run) -> str:
         )
     else:
         told = "nothing was proven"
-    rest = ", ".join(_others(run))
-    sentence = f"{start}: {told}" if start else told[0].upper() + told[1:]
-    return f"{sentence}; {rest}" if rest else sentence
+    return f"{start}: {told}" if start else told[0].upper() + told[1:]
 
 
 def _others(run: Run) -> Iterator[str]:

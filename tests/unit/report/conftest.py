@@ -153,7 +153,7 @@ def _load() -> LoadRun:
             _row(
                 name="GET /api/v1/reports/sales", latency_class="complex", limit_ms=500.0, verdict="missed", over=300,
                 p50_ms=340.0, p95_ms=910.0, p99_ms=1800.0, share_over_low=0.17, share_over_high=0.24,
-                series=tuple((second, 25, min(25, second // 3)) for second in range(60)),
+                series=tuple((second, 25, min(25, second // 6)) for second in range(60)),
                 reason="20 % of the answers took longer than 500 ms",
             ),
             _row(name="class auth", latency_class="auth", limit_ms=1000.0, verdict="not decided", p95_ms=980.0),

@@ -1,0 +1,186 @@
+"""The run as one page that needs nothing else: no network, no fonts, no server.
+
+What the service sent is hostile: every value is made harmless and escaped on its way into the page, links are kept only
+where they lead to the web, and the page's own policy lets no other script run.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections import Counter
+from datetime import datetime
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from upheld.report import charts, digest
+from upheld.report.clean import visible
+from upheld.report.digest import Told
+from upheld.verdict import Exit, LatencyRow, Result, Run, Verdict
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+WORDS = {
+    Verdict.UPHELD: "upheld",
+    Verdict.BREACHED: "breached",
+    Verdict.ADVISORY: "advisory",
+    Verdict.UNPROVEN: "unproven",
+    Verdict.WAIVED: "waived",
+    Verdict.NOT_APPLICABLE: "n.a.",
+}
+
+
+def render(run: Run) -> str:
+    """The page."""
+    template, policy = _template()
+    promises = sorted(
+        enumerate(run.results), key=lambda item: (item[1].requirement, digest.RANK[item[1].verdict], item[1].subject)
+    )
+    return template.render(
+        run=run,
+        policy=policy,
+        headline=digest.headline(run),
+        tone=_tone(run),
+        when=_when(run.started),
+        took=digest.duration(run.seconds),
+        counts=[(verdict, word, run.count(verdict)) for verdict, word in WORDS.items()],
+        groups=_groups(promises),
+        breached=[_finding(told) for told in digest.findings(run, Verdict.BREACHED)],
+        advisory=[_finding(told) for told in digest.findings(run, Verdict.ADVISORY)],
+        flaky=[_finding(told) for told in digest.flaky(run)],
+        unproven=digest.unproven(run),
+        waived=digest.waived(run),
+        requirements=_requirements(promises),
+        levels=sorted({result.level for result in run.results}),
+        verdicts=[word for verdict, word in WORDS.items() if run.count(verdict)],
+        covered=digest.coverage(run),
+        operations=_operations(run),
+        load=run.load and {"run": run.load, "took": digest.duration(run.load.seconds), "rows": [_latency(row) for row in run.load.rows]},
+        duration=digest.duration,
+        noun=digest.noun,
+        plural=digest.plural,
+        word=WORDS.__getitem__,
+        link=link,
+        lines=digest.lines,
+    )  # fmt: skip
+
+
+def link(url: str) -> str:
+    """``url`` where it leads to the web; empty where it is anything else, a script for example."""
+    return url if re.fullmatch(r"https?://[!-~]+", url) else ""
+
+
+@cache
+def _template() -> tuple[Template, str]:
+    from jinja2 import Environment, StrictUndefined
+
+    source = files("upheld.report").joinpath("report.html.j2").read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_harmless
+    )
+    environment.filters["thousands"] = lambda number: f"{number:,}"
+    environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
+    environment.filters["ms"] = _milliseconds
+    environment.filters["percent"] = _percent
+    environment.filters["slug"] = lambda text: re.sub(r"[^a-z0-9]+", "-", str(text).lower()).strip("-")
+    script = re.findall(r"<script>(.*?)</script>", source, re.DOTALL)[-1]
+    digest_ = b64encode(sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest_}'; base-uri 'none'; form-action 'none'"
+    return environment.from_string(source), policy
+
+
+def _harmless(value: Any) -> Any:
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return visible(value)
+    return value
+
+
+def _tone(run: Run) -> str:
+    if run.count(Verdict.BREACHED) or run.exit_status == Exit.BREACHED:
+        return "breached"
+    if run.exit_status or run.stopped:
+        return "unproven"
+    return "upheld" if run.count(Verdict.UPHELD) or run.load else "unproven"
+
+
+def _when(started: str) -> str:
+    try:
+        moment = datetime.fromisoformat(started)
+    except ValueError:
+        return started
+    zone = f"{moment:%z}"
+    shown = "UTC" if zone == "+0000" else f"UTC{zone[:3]}:{zone[3:5]}" if zone else ""
+    return f"{moment.day} {moment:%B %Y, %H:%M} {shown}".strip()
+
+
+def _finding(told: Told) -> dict[str, Any]:
+    first = told.first
+    lines = [(label, text) for label, text in digest.lines(first) if label != "again"]
+    evidence = first.evidence
+    commands = [] if evidence is None else [text for text in (evidence.again, evidence.curl) if text]
+    return {"first": first, "others": told.subjects[1:], "lines": lines, "commands": commands}
+
+
+def _groups(promises: list[tuple[int, Result]]) -> dict[str, list[tuple[int, Result]]]:
+    groups: dict[str, list[tuple[int, Result]]] = {}
+    for number, result in promises:
+        groups.setdefault(digest.group_of(result.requirement), []).append((number, result))
+    for members in groups.values():
+        members.sort(key=lambda item: digest.RANK[item[1].verdict])
+    return groups
+
+
+def _requirements(promises: list[tuple[int, Result]]) -> list[dict[str, Any]]:
+    found: dict[str, list[tuple[int, Result]]] = {}
+    for number, result in promises:
+        found.setdefault(result.requirement, []).append((number, result))
+    return [
+        {
+            "id": requirement,
+            "group": digest.group_of(requirement),
+            "first": results[0][1],
+            "quiet": all(
+                digest.RANK[result.verdict] >= digest.RANK[Verdict.UPHELD] and not result.flaky for _, result in results
+            ),
+            "results": results,
+            "counts": [
+                (verdict, WORDS[verdict], count)
+                for verdict, count in sorted(
+                    Counter(result.verdict for _, result in results).items(), key=lambda item: digest.RANK[item[0]]
+                )
+            ],
+        }
+        for requirement, results in found.items()
+    ]
+
+
+def _operations(run: Run) -> list[dict[str, Any]]:
+    reached = set(digest.coverage(run).reached)
+    rows = [
+        {
+            "name": name,
+            "reached": name in reached,
+            "statuses": sorted((str(status), count) for status, count in statuses.items()),
+            "total": sum(statuses.values()),
+        }
+        for name, statuses in run.coverage.items()
+    ]
+    return sorted(rows, key=lambda row: bool(row["reached"]))
+
+
+def _latency(row: LatencyRow) -> dict[str, Any]:
+    return {"row": row, "bars": charts.bars(row), "shares": charts.shares(row)}
+
+
+def _milliseconds(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f} ms" if value >= 10 else f"{value:.1f} ms"
+
+
+def _percent(share: float) -> str:
+    value = share * 100
+    return f"{value:.0f} %" if value >= 10 else f"{value:.1f} %"

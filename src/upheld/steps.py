@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from upheld.check import Action, CannotProve, Lane, NotApplicable, Subject, Subjects, send, sign_in
+from upheld.check import Action, CannotProve, Lane, NotApplicable, Subject, Subjects, Unproven, send, sign_in
 from upheld.exchange import Exchange, Headers, NotJson, Request, Response, Session
 
 if TYPE_CHECKING:
@@ -171,6 +171,55 @@ def control(lane: Lane, operation: Operation, session: Session | None) -> Move:
     if not response.ok:
         raise CannotProve(f"the control request {operation.label} was answered with {describe(response)}")
     return request, response
+
+
+def takes_json(operation: Operation) -> bool:
+    """Its request body may be JSON, and the document says more of it than that."""
+    return operation.body is not None and isinstance(operation.body.json_schema, Mapping)
+
+
+def sampled(contract: Contract, keep: Callable[[Operation], bool], most: int, otherwise: str) -> Subjects:
+    """At most ``most`` operations that ``keep`` keeps, those that need the fewest preparations first."""
+    found = operations(contract, keep, otherwise)
+    if isinstance(found, NotApplicable | Unproven):
+        return found
+    creates = {family.create.label for family in contract.resources if family.create is not None}
+
+    def order(subject: Subject) -> tuple[int, bool]:
+        label = subject.label
+        return label.count("{"), label not in creates
+
+    return sorted(found, key=order)[:most]
+
+
+def accepted(lane: Lane, operation: Operation) -> Move:
+    """``request, response, session = yield from accepted(lane, op)``: a control by somebody who may send it.
+
+    The session's own operations (login, refresh) are called with what belongs to a session that nobody else uses.
+    """
+    auth = lane.contract.auth
+    session: Session | None
+    for step in (auth.register, auth.login, auth.refresh, auth.logout):
+        if step is not None and step.operation == operation:
+            session = (yield from sign_in(fresh=True)) if step is not auth.register else None
+            request = step_request(lane, step, session).as_(session if operation.secured else None)
+            response: Response = yield from send(request)
+            if not response.ok:
+                raise CannotProve(f"the control request {operation.label} was answered with {describe(response)}")
+            return request, response, request.session
+    session = yield from caller(lane, operation)
+    request, response = yield from control(lane, operation, session)
+    return request, response, session
+
+
+def another(lane: Lane, operation: Operation, request: Request) -> Request:
+    """The accepted request once more, with a body of its own, so that nothing unique is used twice."""
+    register = lane.contract.auth.register
+    if register is not None and register.operation == operation:
+        return request.with_(body=step_request(lane, register, None).body)
+    if any(step and step.operation == operation for step in (lane.contract.auth.login, lane.contract.auth.refresh)):
+        return request
+    return with_valid_body(lane, request, operation)
 
 
 def make(lane: Lane, resource: Resource, session: Session | None) -> Move:

@@ -42,7 +42,7 @@ def render(run: Run) -> str:
     return template.render(
         run=run,
         policy=policy,
-        headline=digest.headline(run),
+        headline=_headline(run),
         tone=_tone(run),
         when=_when(run.started),
         took=digest.duration(run.seconds),
@@ -96,6 +96,12 @@ def _harmless(value: Any) -> Any:
     if isinstance(value, str) and not hasattr(value, "__html__"):
         return visible(value)
     return value
+
+
+def _headline(run: Run) -> str:
+    """What is kept is not the whole story where much could not be judged."""
+    unproven = 0 if run.count(Verdict.BREACHED) else run.count(Verdict.UNPROVEN)
+    return f"{digest.headline(run)}; {unproven} unproven" if unproven else digest.headline(run)
 
 
 def _tone(run: Run) -> str:

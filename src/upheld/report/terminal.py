@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["live", "render"]
 
 _LABEL = 11
-_NARROW, _WIDE = 60, 120
+_NARROW, _LOG, _WIDE = 60, 100, 120
+"""Columns. A build log has no width of its own; what is told there is read on a page that has."""
+_REASONS = 12
 _CELL = 48
 _SHOWN = 8
 """So many further subjects of one finding are listed; all with ``verbose``, and in the written reports."""
@@ -42,7 +44,8 @@ def render(run: Run, console: Console, *, verbose: bool = False, report: Path | 
 class _Page:
     def __init__(self, run: Run, console: Console, verbose: bool) -> None:
         self._run, self._console, self._verbose = run, console, verbose
-        self._width = max(_NARROW, min(console.width, _WIDE))
+        narrowest = _NARROW if console.is_terminal else _LOG
+        self._width = max(narrowest, min(console.width, _WIDE))
 
     def print(self, report: str) -> None:
         run = self._run
@@ -90,7 +93,9 @@ class _Page:
         self._wrapped(f"and {len(others)} more {digest.noun(others, len(others))}: {listed}{more}", indent=_LABEL + 2)
 
     def _unproven(self) -> None:
-        for told in digest.unproven(self._run):
+        groups = digest.unproven(self._run)
+        shown = groups if self._verbose else groups[:_REASONS]
+        for told in shown:
             first, count = told.first, len(told.results)
             of = first.id if count == 1 else f"{count} promises"
             self._line(("UNPROVEN", _COLOURS[Verdict.UNPROVEN]), ("  ", ""), (of, "bold" if count == 1 else ""))
@@ -98,6 +103,11 @@ class _Page:
             self._field("add", first.add, "dim")
             if count > 1:
                 self._field("of", self._listed(told), "dim")
+            self._line()
+        if rest := groups[len(shown) :]:
+            promises = sum(len(told.results) for told in rest)
+            self._line(("UNPROVEN", _COLOURS[Verdict.UNPROVEN]), (f"  {promises} more promises for {len(rest)} more ", ""),
+                       (f"{plural(len(rest), 'reason')}; --verbose and the written reports tell them", ""))  # fmt: skip
             self._line()
 
     def _listed(self, told: Told) -> str:

@@ -175,6 +175,13 @@ def test_nothing_proven_is_not_green(empty_run: Run) -> None:
     assert page.all("h1") == [{"class": "t-unproven"}]
 
 
+def test_a_green_headline_says_what_is_unproven(
+    make_run: Callable[..., Run], make_result: Callable[..., Result]
+) -> None:
+    page = Page(html.render(make_run(make_result(), make_result(Verdict.UNPROVEN, subject="b", reason="why"))))
+    assert "The one promise judged is kept; 1 unproven." in page.text
+
+
 def test_why_a_run_stopped_is_the_first_note(rich_run: Run) -> None:
     text = Page(html.render(replace(rich_run, stopped="the budget of 100 requests"))).text
     assert text.index("stopped: the budget") < text.index("credential lost")

@@ -44,7 +44,7 @@ def test_a_breach_is_told_in_exactly_these_lines(rich_run: Run) -> None:
 
 
 def test_long_values_fold_under_their_column_and_commands_do_not(rich_run: Run) -> None:
-    text = printed(rich_run, 80)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", printed(rich_run, 80, tty=True))
     assert "  required   429 carries Retry-After, a whole number of seconds (RFC 9110\n             §10.2.3;" in text
     assert BLOCK.splitlines()[-1] in text
     folded = [line for line in text.splitlines() if not line.startswith(("  again", "BREACHED", "UNPROVEN"))]
@@ -82,6 +82,12 @@ def test_unproven_are_grouped_with_the_line_to_add(rich_run: Run) -> None:
         "  add        identities: {admin: {role: admin, password_env: CONTRACT_ADMIN_PASSWORD}}\n"
         "  of         auth/role-0, auth/role-1, auth/role-2\n"
     ) in text
+
+
+def test_many_reasons_are_cut_short_unless_asked_for(make_run: MakeRun, make_result: MakeResult) -> None:
+    run = make_run(*(make_result(Verdict.UNPROVEN, subject=f"s{at}", reason=f"because {at}") for at in range(20)))
+    assert "UNPROVEN  8 more promises for 8 more reasons; --verbose" in printed(run)
+    assert "because 19" in printed(run, verbose=True)
 
 
 def test_waived_say_why_and_until_when(rich_run: Run) -> None:

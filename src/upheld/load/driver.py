@@ -19,7 +19,7 @@ import gevent
 
 from upheld.load import histogram
 from upheld.load.counts import Counts
-from upheld.load.plan import MEMBER, UNIQUE, Plan, Pressed, Secrets, Template, render
+from upheld.load.plan import MEMBER, UNIQUE, UNIQUE_UPPER, Plan, Pressed, Secrets, Template, render
 from upheld.load.schedule import schedule
 
 CANARY_PAUSE = 0.02
@@ -171,7 +171,13 @@ class Driver:
     def _render(
         self, operation: Pressed, template: Template, identity: str, member: str
     ) -> tuple[str, str, dict[str, str], bytes | None]:
-        values = {**self._known.get(identity, {}), UNIQUE: self._next_unique(), MEMBER: quote(member, safe="")}
+        unique = self._next_unique()
+        values = {
+            **self._known.get(template.person, {}),
+            UNIQUE: unique,
+            UNIQUE_UPPER: unique.upper(),
+            MEMBER: quote(member, safe=""),
+        }
         headers = {name: render(text, values) for name, text in template.headers}
         headers.update(self._headers.get(identity, ()))
         body = None if template.body is None else render(template.body, values).encode()

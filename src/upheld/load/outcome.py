@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from upheld.load.counts import Counts, total
-from upheld.load.plan import Plan
-from upheld.load.verdict import INVALID, MET, MISSED, Circumstances, Target, row
+from upheld.load.plan import LeftOut, Plan
+from upheld.load.verdict import MET, MISSED, Circumstances, Target, row
 from upheld.verdict import Evidence, LatencyRow, LoadRun, Result, Verdict
 
 if TYPE_CHECKING:
@@ -15,12 +16,20 @@ if TYPE_CHECKING:
 
 REQUIREMENT = "latency/p95"
 CATALOGUE = ("PERF-01",)
+TITLE = "{} % of the requests are answered in time under load"
 BUSY = 0.85
 """Share of one processor beyond which a generator is said to be busy itself."""
 LOST = "the generator left no counts"
 
 
-def load_run(plan: Plan, result: Mapping[str, Any] | None, *, users: int = 1, trouble: str = "") -> LoadRun:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pressing(LoadRun):
+    """A load run, with what it left out."""
+
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def load_run(plan: Plan, result: Mapping[str, Any] | None, *, users: int = 1, trouble: str = "") -> Pressing:
     """The verdicts of one run. ``trouble`` says why it counts for nothing, where that is known already.
 
     The ``reason`` of a valid run says why it ended early, and is empty when it did not.
@@ -40,15 +49,16 @@ def load_run(plan: Plan, result: Mapping[str, Any] | None, *, users: int = 1, tr
     if result is None:
         trouble, notes, delay = trouble or LOST, (), 0.0
     circumstances = Circumstances(measured, plan.max_error_rate, delay, trouble)
-    return LoadRun(
+    return Pressing(
         seconds=measured,
         rate=plan.rate,
         model="open",
         users=users,
-        rows=(*_rows(plan, counts, circumstances), *_left_out(plan)),
+        rows=tuple(_rows(plan, counts, circumstances)),
         valid=not trouble,
         reason=trouble or stopped,
-        notes=(*plan.notes, *notes),
+        notes=(*plan.notes, *notes, *_told(plan.left_out)),
+        left_out=plan.left_out,
     )
 
 
@@ -66,27 +76,6 @@ def _rows(plan: Plan, counts: Mapping[str, Counts], circumstances: Circumstances
         yield row(total(parts), target, circumstances)
 
 
-def _left_out(plan: Plan) -> Iterable[LatencyRow]:
-    for item in plan.left_out:
-        yield LatencyRow(
-            name=item.name,
-            latency_class=item.latency_class,
-            limit_ms=item.limit_ms,
-            quantile=0.95,
-            sent=0,
-            ok=0,
-            over=0,
-            errors=0,
-            throttled=0,
-            unfinished=0,
-            p50_ms=None,
-            p95_ms=None,
-            p99_ms=None,
-            verdict=INVALID,
-            reason=f"left out: {item.reason}" + (f"; add to upheld.yaml: {item.add}" if item.add else ""),
-        )
-
-
 def _contradictions(plan: Plan, result: Mapping[str, Any], counts: Mapping[str, Counts]) -> Iterable[str]:
     if result["plan"] != plan.digest:
         yield "the counts belong to another plan"
@@ -94,6 +83,14 @@ def _contradictions(plan: Plan, result: Mapping[str, Any], counts: Mapping[str, 
         yield f"no counts of {', '.join(missing)}"
     for name, mine in counts.items():
         yield from (f"the counts of {name} do not add up: {problem}" for problem in mine.problems())
+
+
+def _told(left_out: Iterable[LeftOut]) -> Iterable[str]:
+    """One line for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for item in left_out:
+        by_reason.setdefault(item.reason, []).append(item.name)
+    return (f"left out: {', '.join(names)}: {reason}" for reason, names in by_reason.items())
 
 
 def _notes(plan: Plan, result: Mapping[str, Any]) -> Iterable[str]:
@@ -116,7 +113,25 @@ def _notes(plan: Plan, result: Mapping[str, Any]) -> Iterable[str]:
 
 def results(run: LoadRun, contract: Contract) -> tuple[Result, ...]:
     """A verdict for each operation and class under `REQUIREMENT`: what is not decided or invalid is unproven."""
-    return tuple(_result(item, run, contract) for item in run.rows)
+    told = tuple(_result(item, run, contract) for item in run.rows)
+    left_out = run.left_out if isinstance(run, Pressing) else ()
+    return (*told, *(_unproven(item) for item in left_out))
+
+
+def _unproven(item: LeftOut) -> Result:
+    clause = f"latency.{item.latency_class}: {item.limit_ms:g}ms"
+    return Result(
+        requirement=REQUIREMENT,
+        subject=item.name,
+        title=TITLE.format("95"),
+        level="MUST",
+        clause=f"contract: {clause}",
+        clause_url="",
+        catalogue=CATALOGUE,
+        verdict=Verdict.UNPROVEN,
+        reason=f"left out of the load: {item.reason}",
+        add=item.add,
+    )
 
 
 _VERDICTS = {MET: Verdict.UPHELD, MISSED: Verdict.BREACHED}
@@ -138,15 +153,21 @@ def _result(item: LatencyRow, run: LoadRun, contract: Contract) -> Result:
     return Result(
         requirement=REQUIREMENT,
         subject=item.name,
-        title=f"{percent} % of the requests are answered in time under load",
+        title=TITLE.format(percent),
         level="MUST",
         clause=f"contract: {clause}",
         clause_url="",
         catalogue=CATALOGUE,
         verdict=verdict,
         reason=item.reason if verdict is Verdict.UNPROVEN else "",
-        detail=item.reason if verdict is Verdict.UPHELD else "",
+        detail=_measured(item) if verdict is Verdict.UPHELD else "",
         evidence=evidence,
         judged=item.sent - item.throttled,
         seconds=run.seconds,
     )
+
+
+def _measured(item: LatencyRow) -> str:
+    samples = item.sent - item.throttled
+    said = f"{item.over / samples:.2%} of {samples} over {item.limit_ms:g} ms"
+    return f"{said}, at most {item.share_over_high:.2%} for certain" if item.share_over_high is not None else said

@@ -15,6 +15,8 @@ Text = tuple[str, ...]
 """Literals and splices by turns: ``("/items/", "member", "")``. Splices: `UNIQUE`, `MEMBER`, or a field of the secrets."""
 UNIQUE = "unique"
 """Twelve lower-case letters and digits that no other request of any generator has."""
+UNIQUE_UPPER = "UNIQUE"
+"""The same in capitals, for patterns that want them."""
 MEMBER = "member"
 """The id of a member that the run itself made, used once."""
 Arrivals = Literal["poisson", "even"]
@@ -35,6 +37,8 @@ class Template:
     """Path and query as they stand in the request line."""
     identity: str = ""
     """Whose credentials it carries; empty for none."""
+    person: str = ""
+    """Whose user name and password its body holds; empty for nobody's."""
     headers: tuple[tuple[str, Text], ...] = ()
     body: Text | None = None
 
@@ -101,7 +105,8 @@ class Plan:
     @property
     def identities(self) -> tuple[str, ...]:
         """Names of the identities whose secrets it needs, each once."""
-        used = (template.identity for operation in self.operations for template in operation.templates)
+        templates = (template for operation in self.operations for template in operation.templates)
+        used = (name for template in templates for name in (template.identity, template.person))
         made = (identity for pool in self.pools.values() for _, identity in pool)
         return tuple(dict.fromkeys(name for name in (*used, *made) if name))
 
@@ -137,7 +142,8 @@ def loads(text: str) -> Plan:
 def _template(data: Mapping[str, Any]) -> Template:
     return Template(
         path=tuple(data["path"]),
-        identity=data["identity"],
+        identity=str(data["identity"]),
+        person=str(data["person"]),
         headers=tuple((name, tuple(text)) for name, text in data["headers"]),
         body=None if data["body"] is None else tuple(data["body"]),
     )

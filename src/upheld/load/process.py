@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,13 +22,17 @@ from upheld.verdict import Listener, Progress
 
 STARTS_WITHIN = 60.0
 STOPS_WITHIN = 10.0
+LOOKS_UP_EVERY = 0.2
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 
 
-def generate(plan: Plan, secrets: Secrets, listener: Listener) -> tuple[dict[str, Any] | None, str]:
+def generate(
+    plan: Plan, secrets: Secrets, listener: Listener, stop: threading.Event | None = None
+) -> tuple[dict[str, Any] | None, str]:
     """Run the plan in a process of its own. Returns what it counted, and why that counts for nothing (empty when it does).
 
-    Ctrl-C stops it; what was measured until then comes back. A second one raises KeyboardInterrupt.
+    Ctrl-C, or ``stop`` from another thread, ends it; what was measured until then comes back. A second Ctrl-C raises
+    KeyboardInterrupt.
     """
     with tempfile.TemporaryDirectory(prefix="upheld-load-") as folder, (Path(folder) / "stderr").open("w+b") as errors:
         plan_file, result_file = Path(folder) / "plan.json", Path(folder) / "result.json"
@@ -43,7 +48,7 @@ def generate(plan: Plan, secrets: Secrets, listener: Listener) -> tuple[dict[str
             start_new_session=True,
         )
         try:
-            trouble = _attend(process, plan, secrets, listener)
+            trouble = _attend(process, plan, secrets, listener, stop or threading.Event())
         finally:
             _end(process)
         result = protocol.read(result_file)
@@ -65,20 +70,25 @@ def _environment(folder: str, plan_file: Path, result_file: Path) -> dict[str, s
     }
 
 
-def _attend(process: subprocess.Popen[bytes], plan: Plan, secrets: Secrets, listener: Listener) -> str:
+def _attend(
+    process: subprocess.Popen[bytes], plan: Plan, secrets: Secrets, listener: Listener, stop: threading.Event
+) -> str:
     """Until it ends. Returns why its counts are worth nothing; empty when they are."""
     patience = STARTS_WITHIN + plan.warmup + plan.seconds + plan.drain + STOPS_WITHIN
-    deadline = time.monotonic() + patience
     try:
         _hand_over(process, secrets)
-        for line in _lines(process, deadline):
+        for line in _lines(process, time.monotonic() + patience, stop):
             if progress := protocol.heard(line):
                 listener(_step(progress, plan))
     except KeyboardInterrupt:
+        stop.set()
+    if stop.is_set():
         process.send_signal(signal.SIGTERM)
-        for _ in _lines(process, time.monotonic() + STOPS_WITHIN):
+        for _ in _lines(process, time.monotonic() + STOPS_WITHIN, threading.Event()):
             pass
-    if process.poll() is None and not _exits(process):
+    try:
+        process.wait(STOPS_WITHIN)
+    except subprocess.TimeoutExpired:
         return f"the generator did not end within {patience:.0f} s and was killed"
     return ""
 
@@ -90,15 +100,15 @@ def _hand_over(process: subprocess.Popen[bytes], secrets: Secrets) -> None:
         pipe.write(json.dumps(secrets).encode())
 
 
-def _lines(process: subprocess.Popen[bytes], deadline: float) -> Iterator[str]:
-    """The lines that it prints, until it closes its output or the deadline."""
+def _lines(process: subprocess.Popen[bytes], deadline: float, stop: threading.Event) -> Iterator[str]:
+    """The lines that it prints, until it closes its output, the deadline, or ``stop``."""
     assert process.stdout is not None
     pending = b""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        while (left := deadline - time.monotonic()) > 0:
-            if not selector.select(left):
-                return
+        while time.monotonic() < deadline and not stop.is_set():
+            if not selector.select(LOOKS_UP_EVERY):
+                continue
             data = os.read(process.stdout.fileno(), 65_536)
             if not data:
                 return
@@ -122,14 +132,6 @@ def _step(progress: Mapping[str, Any], plan: Plan) -> Progress:
         seconds_left=length - elapsed,
         data=dict(progress),
     )
-
-
-def _exits(process: subprocess.Popen[bytes]) -> bool:
-    try:
-        process.wait(STOPS_WITHIN)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

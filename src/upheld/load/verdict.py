@@ -4,14 +4,15 @@
 samples over the limit, with bounds that allow for correlated samples (`upheld.load.binomial.share`):
 
 * **met** when the share is at most 5 % with 95 % certainty; that takes 59 samples at the least,
-* **missed** when it is more than 5 % with 95 % certainty, or when more answers were errors than the contract allows,
+* **missed** when it is more than 5 % with 95 % certainty, or when the service failed more often than the contract allows,
 * **not decided** when neither is certain, with how much longer would do,
-* **invalid** when something else than the service was measured: the limiter, our own delay, nothing at all.
+* **invalid** when something else than the service was measured: the limiter, refused requests, our own delay, nothing.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 from upheld.load import histogram
@@ -87,9 +88,24 @@ def _judge(counts: Counts, target: Target, circumstances: Circumstances, seen: S
         return _missed(counts, target, circumstances, seen, told)
     if seen.high <= allowed:
         if seen.deff <= SATURATED:
-            return MET, f"{told}; {allowed:.0%} may be"
+            return MET, ""
         return NOT_DECIDED, f"{told}; the requests hang together too much for a pass: the service is near saturation"
     return NOT_DECIDED, f"{told}; {allowed:.0%} may be; {_longer(seen, allowed, circumstances.seconds)}"
+
+
+def _errors(counts: Counts, circumstances: Circumstances) -> tuple[str, str] | None:
+    """Too many errors, of the service (5xx, broken connections) or of our requests (the rest); None when there are few."""
+    ours = {kind: count for kind, count in counts.errors.items() if kind[:1] in "1234"}
+    for verdict, errors, means in (
+        (MISSED, counts.errors - Counter(ours), ""),
+        (INVALID, Counter(ours), ": our requests were refused, which tells nothing about latency"),
+    ):
+        rate = errors.total() / counts.samples
+        if rate > circumstances.max_error_rate:
+            kinds = ", ".join(f"{count} x {kind}" for kind, count in errors.most_common(3))
+            may = f"{100 * circumstances.max_error_rate:g}%"
+            return verdict, f"{rate:.2%} of {counts.samples} were errors ({kinds}), {may} may be{means}"
+    return None
 
 
 def _missed(counts: Counts, target: Target, circumstances: Circumstances, seen: Share, told: str) -> tuple[str, str]:

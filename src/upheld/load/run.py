@@ -1,0 +1,64 @@
+"""The way in: press on a running service and decide its latency promises. Imports neither Locust nor gevent."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from upheld.errors import UsageError
+from upheld.exchange import Session
+from upheld.load.outcome import Pressing, load_run, results
+from upheld.load.plan import Plan, Secrets
+from upheld.load.prepare import prepared
+from upheld.load.process import generate
+from upheld.verdict import Listener, silent
+
+if TYPE_CHECKING:
+    from upheld.contract import Contract
+
+__all__ = ["Pressing", "prepared", "results", "run_load", "save_plan"]
+
+
+def run_load(
+    contract: Contract,
+    base_url: str,
+    sessions: Sequence[Session],
+    *,
+    seconds: float | None = None,
+    rate: float | None = None,
+    profile: Literal["raised", "shipped"] = "shipped",
+    listener: Listener = silent,
+    seed: int = 0,
+    workers: int = 0,
+    stop: threading.Event | None = None,
+) -> Pressing:
+    """Press for ``seconds`` (after a warm-up) at ``rate`` requests a second; both from ``load:`` when None.
+
+    ``profile`` says whether the target runs as shipped, so that its quotas bound the rate, or with raised limits. ``stop``, set
+    by another thread, ends the load as Ctrl-C does: what was measured until then is judged.
+    Raises `TargetUnreachable`, `SetupError`, and `UsageError` for ``workers``: one generator process is all there is yet.
+    """
+    if workers:
+        raise UsageError("the load is judged from one generator process in this version; leave --workers out")
+    with prepared(
+        contract, base_url, sessions, seconds=seconds, rate=rate, profile=profile, listener=listener, seed=seed
+    ) as (plan, secrets):
+        users = max(1, len(plan.identities))
+        if not plan.operations:
+            return load_run(plan, None, users=users, trouble="no operation of the contract can be pressed on")
+        result, trouble = generate(plan, secrets, listener, stop)
+    return load_run(plan, result, users=users, trouble=trouble)
+
+
+def save_plan(plan: Plan, secrets: Secrets, path: Path) -> tuple[Path, Path]:
+    """Write a plan for plain Locust (``UPHELD_LOAD_PLAN``) and, beside it, its secrets in a file that only its owner reads."""
+    beside = path.with_name(path.name + ".secrets")
+    path.write_text(plan.dumps(), encoding="utf-8")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(secrets, file)
+    return path, beside

@@ -1,0 +1,165 @@
+"""From an operation to ready-made requests: everything decided beforehand but the unique values and the used-up ids.
+
+Examples come from the contract (`upheld.contract.example`), which takes milliseconds and is done here, once; a generator only
+joins strings.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from upheld.contract.example import body_example, parameters_example
+from upheld.load.plan import MEMBER, UNIQUE, UNIQUE_UPPER, Template, Text
+
+if TYPE_CHECKING:
+    from upheld.contract import Contract, Operation, Step
+    from upheld.exchange import Session
+
+_MARK, _OTHER_MARK = "q7zk4v9x2m1w", "h3jd8s5p6t0r"
+MEMBER_MARK = "upheldmember5x8c"
+_SPLICES = {_MARK: UNIQUE, _MARK.upper(): UNIQUE_UPPER, MEMBER_MARK: MEMBER}
+_FIND = re.compile("(" + "|".join(_SPLICES) + ")")
+MOST_COPIES = 5_000
+
+
+class CannotMake(Exception):
+    """No request of this operation can be made: why."""
+
+
+def text(value: str) -> Text:
+    """The string with its marks turned into splices."""
+    return tuple(_SPLICES.get(piece, piece) if index % 2 else piece for index, piece in enumerate(_FIND.split(value)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: str | None
+
+    def template(self, identity: str) -> Template:
+        headers = tuple((name, text(value)) for name, value in self.headers)
+        body = None if self.body is None else text(self.body)
+        return Template(text(self.path), identity, headers=headers, body=body)
+
+
+def templates(
+    contract: Contract,
+    operation: Operation,
+    *,
+    identity: str = "",
+    ids: Mapping[str, str] | None = None,
+    known: Mapping[str, Any] | None = None,
+    copies: int = 1,
+    namespace: str = "",
+) -> tuple[Template, ...]:
+    """Requests of the operation as ``identity``, with these path parameters and these values for fields that refer to things.
+
+    One, whose unique values are spliced in; or ``copies`` when they cannot be (a unique number, a digest of a name), each with
+    values of its own. Raises `CannotMake`.
+    """
+    given = (contract, operation, ids or {}, known or {})
+    one, other = _raw(*given, lambda: _MARK), _raw(*given, lambda: _OTHER_MARK)
+    if _without_marks(one) == _without_marks(other):
+        return (one.template(identity),)
+    number = count()
+
+    def another() -> str:
+        return f"{namespace}{identity[:4].lower()}{next(number):06d}"
+
+    return tuple(_raw(*given, another).template(identity) for _ in range(min(copies, MOST_COPIES)))
+
+
+def _without_marks(raw: _Raw) -> str:
+    whole = json.dumps([raw.path, raw.headers, raw.body])
+    for mark in (_MARK, _OTHER_MARK):
+        whole = whole.replace(mark, "").replace(mark.upper(), "")
+    return whole
+
+
+def _raw(
+    contract: Contract,
+    operation: Operation,
+    ids: Mapping[str, str],
+    known: Mapping[str, Any],
+    unique: Callable[[], str],
+) -> _Raw:
+    values = parameters_example(contract, operation, unique, known=known)
+    path = operation.path
+    for name, value in {**values["path"], **ids}.items():
+        path = path.replace("{" + name + "}", quote(_plain(value), safe=""))
+    if "{" in path:
+        raise CannotMake(f"nothing is known for the path parameters of {operation.path}")
+    query = [(name, _plain(item)) for name, value in values["query"].items() for item in _many(value)]
+    headers = {name: _plain(value) for name, value in values["header"].items()}
+    for name in headers:
+        if name.lower() == "idempotency-key":
+            # The same key again would be answered from memory.
+            headers[name] = unique()
+        elif name.lower() == "if-match":
+            headers[name] = "*"
+    if any(contract.matches(pattern, operation) for pattern in contract.policy.caching.if_match):
+        headers.setdefault("If-Match", "*")
+    if cookies := "; ".join(f"{name}={_plain(value)}" for name, value in values["cookie"].items()):
+        headers["Cookie"] = cookies
+    body = None
+    if operation.body is not None:
+        made = body_example(contract, operation, unique=unique, known=known)
+        if made is not None and made[0] != "multipart/form-data":
+            headers["Content-Type"], body = made[0], _encoded(*made)
+        elif operation.body.required:
+            kinds = ", ".join(operation.body.content) or "an undescribed body"
+            raise CannotMake(f"it takes {kinds}, which is not made here")
+    return _Raw(f"{path}?{urlencode(query)}" if query else path, tuple(headers.items()), body)
+
+
+def _encoded(media_type: str, value: Any) -> str:
+    if media_type == "application/x-www-form-urlencoded":
+        return urlencode({name: _plain(item) for name, item in value.items()} if isinstance(value, Mapping) else {})
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (str, int, float)) else json.dumps(value)
+
+
+def _many(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+# -- signing in ----------------------------------------------------------------------------------------------------------
+
+_CREDENTIAL = re.compile(r"(?:\$|%24)(user|password)\b")
+
+
+def sign_in(step: Step, session: Session) -> Template:
+    """The login of this session's person; user and password are spliced in from the secrets. Raises `CannotMake`."""
+    if not session.user or not session.password:
+        raise CannotMake(f"the password of {session.name} is not known")
+    form = step.media_type == "application/x-www-form-urlencoded"
+    body = urlencode(step.body) if form else json.dumps(step.body, ensure_ascii=False)
+    pieces = _CREDENTIAL.split(body)
+    if form:
+        pieces[1::2] = [f"form {name}" for name in pieces[1::2]]
+    if any("$" in literal for literal in pieces[::2]):
+        raise CannotMake("its body takes more than a user and a password")
+    headers = (("Content-Type", (step.media_type,)),)
+    return Template((step.operation.path,), "", session.name, headers, tuple(pieces))
+
+
+def secrets_of(session: Session) -> dict[str, Any]:
+    """What a generator needs of a session, ready to be spliced into JSON or a form."""
+    known = {"user": session.user, "password": session.password}
+    return {
+        "headers": [list(pair) for pair in session.headers],
+        **{name: json.dumps(value, ensure_ascii=False)[1:-1] for name, value in known.items()},
+        **{f"form {name}": quote(value, safe="") for name, value in known.items()},
+    }

@@ -1,0 +1,1 @@
+"""Which web pages of other origins may call the service, and what they can read."""

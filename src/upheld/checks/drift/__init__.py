@@ -1,0 +1,1 @@
+"""Whether the running service is the one that the contract describes."""

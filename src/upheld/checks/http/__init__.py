@@ -1,0 +1,1 @@
+"""How the service speaks HTTP: statuses, methods, sizes, redirects."""

@@ -1,0 +1,1 @@
+"""Collections: pages, bounds, links, filters, order."""

@@ -1,0 +1,1 @@
+"""Where the version of the API stands, and what becomes of old ones."""

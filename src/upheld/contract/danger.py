@@ -18,8 +18,16 @@ if TYPE_CHECKING:
 
 _SELF = frozenset({"me", "self", "myself", "account", "profile", "user"})
 _PEOPLE = _SELF | {"users", "accounts", "members", "customers"}
+_MINE = frozenset({"my", "current", "own"})
+_DELETES = frozenset({"delete", "close", "remove", "terminate"})
+_PLAIN = _PEOPLE | {"api", "rest", "v", "auth", "my", "current", "own", "delete", *map(str, range(10))}
 _LOGOUT = frozenset({"logout", "signout", "logoff", "signoff"})
 _REVOKE = frozenset({"revoke", "revocation", "invalidate", "blacklist"})
+_CREDENTIALS = frozenset({"token", "tokens", "session", "sessions", "credential", "credentials"})
+_FORGOTTEN = frozenset(
+    {"forgot", "forget", "forgotten", "recover", "recovery", "strength", "policy", "validate", "check"}
+)
+_STARTS = frozenset({"login", "signin", "registration", "register", "signup", "recovery", "verification"})
 _LOCK = frozenset({"disable", "suspend", "ban", "block", "lock"})
 _SHELL = frozenset({"shell", "exec", "eval", "cmd"})
 
@@ -38,7 +46,8 @@ _VERBS: Mapping[str, str] = {
     "flush": "empties a store", "purge": "deletes data in bulk", "truncate": "deletes data in bulk", "wipe": "deletes data in bulk",
     "reset": "puts data back to a beginning", "reseed": "puts data back to a beginning",
     "backup": "copies all data", "restore": "replaces data by an older copy", "rollback": "replaces data by an older copy",
-    "import": "takes in data in bulk", "migrate": "changes the database",
+    "createdb": "puts data back to a beginning", "resetdb": "puts data back to a beginning", "initdb": "puts data back to a beginning",
+    "dropdb": "deletes data in bulk", "import": "takes in data in bulk", "migrate": "changes the database",
 }  # fmt: skip
 _CLEARS = frozenset(
     {"cache", "caches", "data", "database", "db", "all", "logs", "queue", "queues", "storage", "everything"}
@@ -87,41 +96,39 @@ def _sessions(
     logout = contract.auth.logout
     if (logout and logout.operation == operation) or (last | named) & _LOGOUT:
         yield "ends the session"
-    if not operation.safe and last & _REVOKE:
-        yield "revokes credentials"
-    about_sessions = any(segment & {"session", "sessions"} for segment in fixed)
+    before = fixed[-2] if len(fixed) > 1 else frozenset[str]()
     if (
-        operation.method == "DELETE"
-        and about_sessions
-        and not fixed[-1] - {"session", "sessions", "current", "all", "others"}
-    ):
-        yield "ends the session"
-    if (
-        operation.method == "DELETE"
-        and last & {"token", "tokens"}
-        and not last - {"token", "tokens", "auth", "current"}
+        not operation.safe
+        and last & _REVOKE
+        and (last & _CREDENTIALS or before & (_CREDENTIALS | _SELF | {"auth", "oauth"}))
     ):
         yield "revokes credentials"
+    if operation.method == "DELETE" and fixed and not fixed[-1] - _CREDENTIALS - {"current", "all", "others"}:
+        if any(segment & {"session", "sessions"} for segment in fixed):
+            yield "ends the session"
+        elif last & {"token", "tokens"}:
+            yield "revokes credentials"
 
 
 def _account(
     contract: Contract, operation: Operation, fixed: list[frozenset[str]], last: frozenset[str], *, member: bool
 ) -> Iterator[str]:
-    about_people = any(segment & _PEOPLE for segment in fixed)
-    own = bool(last & _SELF) and not last - _SELF - {"my", "current", "own"} and not member
-    if own and operation.method == "DELETE":
+    own = bool(last & _SELF) and not last - _SELF - _MINE and not member
+    if operation.method == "DELETE" and own and all(segment <= _PLAIN for segment in fixed):
+        # DELETE /carts/me empties a cart; only where nothing else is named is it the account.
         yield "deletes the caller's own account"
     if operation.safe:
         return
-    if not member and last & {"delete", "close", "remove", "terminate"} and (about_people or last & _SELF):
+    before = fixed[-2] if len(fixed) > 1 else frozenset[str]()
+    if not member and last & _DELETES and not last - _DELETES - _SELF - _MINE and (last | before) & _SELF:
         yield "deletes the caller's own account"
-    if "password" in last and not last & {"forgot", "forgotten", "recover", "recovery"}:
+    if "password" in last and not last & _FORGOTTEN and not any(segment & _STARTS for segment in fixed):
         # A reset that anybody may ask for sends a mail; one that needs credentials changes the password of somebody at once.
         if "reset" not in last or operation.secured:
             yield "changes a password"
     elif own and operation.method in ("PUT", "PATCH", "POST") and _changes_password(contract, operation):
         yield "changes the caller's own password"
-    if "deactivate" in last or (last & _LOCK and about_people):
+    if "deactivate" in last or (last & _LOCK and any(segment & _PEOPLE for segment in fixed)):
         yield "locks an account"
 
 
@@ -130,7 +137,8 @@ def _changes_password(contract: Contract, operation: Operation) -> bool:
     register = contract.auth.register
     if form is None or (register and register.operation == operation):
         return False
-    return any(key(name) in PASSWORD | {"new_password"} for name in shapes.properties(contract.schemas, form[1]))
+    wanted = PASSWORD | {"new_password"}
+    return any(True for _ in shapes.find(contract.schemas, form[1], lambda name, _: key(name) in wanted, depth=2))
 
 
 def _service(operation: Operation, segments: list[str], collections: set[str]) -> Iterator[str]:

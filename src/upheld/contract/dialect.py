@@ -25,6 +25,9 @@ _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "
 _ANNOTATIONS = frozenset({"title", "description", "default", "example", "examples", "deprecated", "readOnly", "writeOnly",
                           "$comment", "externalDocs", "xml", "summary"})  # fmt: skip
 
+ROOM = 20_000
+"""Definitions in all validators that are kept. Where all schemas reach each other, one takes about 5 kB each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -66,7 +69,8 @@ class Schemas:
         # Keyed by id: the schema is kept beside the result, so that its id is not given to another one.
         self._tops: dict[int, tuple[Any, JsonSchema]] = {}
         self._prepared: dict[tuple[str, Direction], tuple[JsonSchema, frozenset[str]]] = {}
-        self._compiled: dict[tuple[int, Direction], tuple[Any, Validator]] = {}
+        self._compiled: dict[tuple[int, Direction], tuple[Any, Validator, int]] = {}
+        self._room = ROOM
 
     # -- translation -----------------------------------------------------------------------------------------------------
 
@@ -184,11 +188,19 @@ class Schemas:
         return schema.get(flag) is True or (isinstance(top, Mapping) and top.get(flag) is True)
 
     def validator(self, schema: JsonSchema, direction: Direction = "response") -> Validator:
-        """The compiled schema, made once. Formats are asserted; nothing is fetched."""
+        """The compiled schema, kept as long as there is room. Formats are asserted; nothing is fetched."""
         key = (id(schema), direction)
-        if key not in self._compiled:
-            self._compiled[key] = (schema, _compile(self.standalone(schema, direction)))
-        return self._compiled[key][1]
+        found = self._compiled.pop(key, None)
+        if found is None:
+            alone = self.standalone(schema, direction)
+            size = 1 + len(alone.get("$defs", ())) if isinstance(alone, Mapping) else 1
+            found = (schema, _compile(alone), size)
+            self._room -= size
+            while self._room < 0 and self._compiled:
+                self._room += self._compiled.pop(next(iter(self._compiled)))[2]
+        # A dict keeps its order: put back at its end, the validator is the last to go.
+        self._compiled[key] = found
+        return found[1]
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:

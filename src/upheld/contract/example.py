@@ -6,13 +6,13 @@ Deterministic: the same schema and the same ``unique`` give the same value.
 from __future__ import annotations
 
 import copy
-import hashlib
-import math
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from upheld.contract import shapes
+from upheld.contract.merging import merge
+from upheld.contract.scalars import digest, hint, number, unique_text
+from upheld.contract.texts import text
 from upheld.contract.words import key
 
 if TYPE_CHECKING:
@@ -24,23 +24,6 @@ Unique = Callable[[], str]
 
 _MISSING = object()
 _MAX_DEPTH = 12
-
-_FORMATS: Mapping[str, str] = {
-    "email": "sample@example.com", "idn-email": "sample@example.com", "uuid": "5b2e6a1c-8a5c-4d3e-9f10-2f6f0a7c1d11",
-    "date-time": "2026-01-15T12:00:00Z", "date": "2026-01-15", "time": "12:00:00Z", "duration": "P1D",
-    "uri": "https://example.com/sample", "url": "https://example.com/sample", "iri": "https://example.com/sample",
-    "uri-reference": "/sample", "iri-reference": "/sample", "uri-template": "/sample/{id}", "hostname": "example.com",
-    "idn-hostname": "example.com", "ipv4": "192.0.2.1", "ipv6": "2001:db8::1", "byte": "c2FtcGxl", "base64": "c2FtcGxl",
-    "binary": "sample", "password": "Correct-horse-7-staple", "json-pointer": "/sample", "relative-json-pointer": "0",
-    "regex": "^sample$", "decimal": "1.00",
-}  # fmt: skip
-# Fields that services check more closely than their documents say.
-_BY_NAME: Mapping[str, str] = {
-    "email": _FORMATS["email"], "email_address": _FORMATS["email"], "url": _FORMATS["uri"], "website": _FORMATS["uri"],
-    "uri": _FORMATS["uri"], "link": _FORMATS["uri"], "phone": "+12025550123", "phone_number": "+12025550123",
-    "currency": "EUR", "country": "DE", "country_code": "DE", "language": "en", "locale": "en", "timezone": "UTC",
-    "password": _FORMATS["password"], "date": _FORMATS["date"], "color": "#336699", "zip": "10115", "postal_code": "10115",
-}  # fmt: skip
 
 
 class _Dead(Exception):
@@ -187,16 +170,28 @@ class Maker:
         if not choices:
             yield base
             return
-        for index, branch in enumerate(choices[0] or ()):
-            branch = self.schemas.expand(branch)
+        for index, raw in enumerate(choices[0] or ()):
+            branch = self._told_apart(base, raw, self.schemas.expand(raw))
             if branch is False:
                 continue
-            merged = _merge(base, self._flat(branch)) if isinstance(branch, Mapping) else base
+            merged = merge(base, self._flat(branch)) if isinstance(branch, Mapping) else base
             if len(choices) > 1:
                 other = [self.schemas.expand(item) for item in choices[1] or ()]
                 pick = other[min(index, len(other) - 1)] if other else True
-                merged = _merge(merged, self._flat(pick)) if isinstance(pick, Mapping) else merged
+                merged = merge(merged, self._flat(pick)) if isinstance(pick, Mapping) else merged
             yield from self._variants(merged) if "oneOf" in merged or "anyOf" in merged else (merged,)
+
+    def _told_apart(self, base: Mapping[str, Any], raw: Any, branch: JsonSchema) -> JsonSchema:
+        """The branch of a choice with the value that its discriminator stands for (OpenAPI 3.1.1 §4.8.25)."""
+        discriminator = base.get("discriminator")
+        name = discriminator.get("propertyName") if isinstance(discriminator, Mapping) else None
+        ref = raw.get("$ref") if isinstance(raw, Mapping) else None
+        if not isinstance(name, str) or not isinstance(ref, str) or not isinstance(branch, Mapping):
+            return branch
+        mapping = discriminator.get("mapping") if isinstance(discriminator, Mapping) else None
+        table = mapping if isinstance(mapping, Mapping) else {}
+        value = next((key_ for key_, target in table.items() if target == ref), ref.rpartition("/")[2])
+        return {"allOf": [branch, {"properties": {name: {"const": value}}, "required": [name]}]}
 
     def _flat(self, schema: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
         flat = {name: value for name, value in schema.items() if name != "allOf"}
@@ -205,7 +200,7 @@ class Maker:
             if part is False:
                 raise _Dead
             if isinstance(part, Mapping):
-                flat = _merge(flat, self._flat(part, depth + 1))
+                flat = merge(flat, self._flat(part, depth + 1))
         return flat
 
     def _typed(self, schema: Mapping[str, Any], name: str, trail: tuple[str, ...], is_unique: bool) -> Any:
@@ -221,7 +216,7 @@ class Maker:
         if "string" in kinds:
             return self._string(schema, name, is_unique)
         if "integer" in kinds or "number" in kinds:
-            return _number(schema, whole="number" not in kinds, seed=self.unique() if is_unique else "")
+            return number(schema, whole="number" not in kinds, seed=self.unique() if is_unique else "")
         if "boolean" in kinds:
             return True
         return None if "null" in kinds else self._string(schema, name, is_unique)
@@ -295,7 +290,7 @@ class Maker:
             step = top.get("multipleOf", 1)
             candidates += [value + step * count for value in values for count in (1, -1)]
         elif "string" in kinds and isinstance(top, Mapping):
-            candidates += [_unique_text(top, f"{name}{len(values)}", _hash(f"{name}{len(values)}"))]
+            candidates += [unique_text(top, f"{name}{len(values)}", digest(f"{name}{len(values)}"))]
         elif "boolean" in kinds:
             candidates += [False]
         elif isinstance(top, Mapping):
@@ -311,11 +306,8 @@ class Maker:
 
     def _string(self, schema: Mapping[str, Any], name: str, is_unique: bool) -> str:
         if is_unique:
-            return _unique_text(schema, name, self.unique())
-        from upheld.contract.texts import text
-
-        hint = _FORMATS.get(str(schema.get("format", ""))) or _BY_NAME.get(key(name)) or ""
-        return text(schema, hint)
+            return unique_text(schema, name, self.unique())
+        return text(schema, hint(schema, name))
 
     # -- unique values ---------------------------------------------------------------------------------------------------
 
@@ -337,27 +329,10 @@ class Maker:
         if isinstance(value, str):
             if "@" in value and "format" not in rules:
                 rules = {**rules, "format": "email"}
-            return _unique_text(rules, name, self.unique())
+            return unique_text(rules, name, self.unique())
         if isinstance(value, int) and not isinstance(value, bool):
-            return _number(rules, whole=True, seed=self.unique())
+            return number(rules, whole=True, seed=self.unique())
         return value
-
-
-def _unique_text(schema: Mapping[str, Any], name: str, token: str) -> str:
-    from upheld.contract.texts import text
-
-    form = schema.get("format")
-    if form == "uuid":
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, token))
-    if form in ("email", "idn-email") or (form is None and "pattern" not in schema and "email" in key(name)):
-        return text(schema, f"{token}@example.com")
-    if form in ("uri", "url", "iri"):
-        return text(schema, f"https://example.com/{token}")
-    return text(schema, token, seed=token)
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _stated(schema: Mapping[str, Any]) -> Iterator[Any]:
@@ -383,65 +358,3 @@ def _implied(schema: Mapping[str, Any]) -> frozenset[str]:
     if schema.keys() & {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}:
         return frozenset({"number"})
     return frozenset()
-
-
-def _merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
-    """Both schemas at once, as far as one mapping can say it."""
-    out = dict(left)
-    for name, value in right.items():
-        if name not in out:
-            out[name] = value
-        elif name == "properties" and isinstance(value, Mapping):
-            mine = out[name]
-            both = {k: {"allOf": [mine[k], value[k]]} for k in mine.keys() & value.keys() if mine[k] != value[k]}
-            out[name] = {**value, **mine, **both}
-        elif name == "required" and isinstance(value, list):
-            out[name] = list(dict.fromkeys([*out[name], *value]))
-        elif name in ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"):
-            out[name] = max(out[name], value)
-        elif name in ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"):
-            out[name] = min(out[name], value)
-        elif name == "enum" and isinstance(value, list):
-            out[name] = [item for item in out[name] if item in value]
-        elif name == "type":
-            common = shapes.types(out) & shapes.types({"type": value})
-            if "integer" in shapes.types(out) | shapes.types({"type": value}) and "number" in shapes.types(
-                out
-            ) | shapes.types(right):
-                common = common or frozenset({"integer"})
-            out[name] = sorted(common) if common else value
-        elif name in ("oneOf", "anyOf") and value != out[name]:
-            out.setdefault("allOf", [])
-            out["allOf"] = [*out["allOf"], {name: value}]
-    return out
-
-
-def _number(schema: Mapping[str, Any], *, whole: bool, seed: str = "") -> int | float:
-    step = schema.get("multipleOf") or (1 if whole else None)
-    low, high = schema.get("minimum"), schema.get("maximum")
-    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-    if isinstance(above, (int, float)) and not isinstance(above, bool):
-        low = max(low, above) if low is not None else above
-    if isinstance(below, (int, float)) and not isinstance(below, bool):
-        high = min(high, below) if high is not None else below
-    start: float = 1
-    if seed:
-        span = int(min(high - (low or 0), 2**31 - 1)) if high is not None else 2**31 - 1
-        start = (low or 0) + int(_hash(seed)[:12], 16) % max(span, 1)
-    if low is not None and start < low:
-        start = low
-    if high is not None and start > high:
-        start = high
-    candidates: list[float] = [start]
-    if step:
-        nearest = math.ceil(start / step - 1e-9)
-        candidates = [nearest * step, (nearest + 1) * step, (nearest - 1) * step]
-    elif low is not None and high is not None:
-        candidates += [(low + high) / 2]
-    candidates += [start + 0.5, start - 0.5] if not step else []
-    for value in candidates:
-        above_low = low is None or (value > low if low == above else value >= low)
-        below_high = high is None or (value < high if high == below else value <= high)
-        if above_low and below_high:
-            return int(value) if whole or float(value).is_integer() else value
-    return int(candidates[0]) if whole else candidates[0]

@@ -24,7 +24,10 @@ _UNIQUE = frozenset({"email", "email_address", "username", "user_name", "login",
 
 
 def version_prefix(operations: Iterable[Operation]) -> tuple[str, str]:
-    """(prefix, from what): the version prefix of most operations; empty when less than half have one."""
+    """(prefix, from what): the version prefix of most operations.
+
+    Empty when less than half have one, or when parts of the service count their versions apart (/users/v1, /books/v1).
+    """
     counts: Counter[str] = Counter()
     total = 0
     for operation in operations:
@@ -33,6 +36,8 @@ def version_prefix(operations: Iterable[Operation]) -> tuple[str, str]:
         if match:
             counts[match[0]] += 1
     if not counts:
+        return "", ""
+    if len({prefix.rpartition("/")[0] for prefix in counts}) > 1:
         return "", ""
     prefix, count = counts.most_common(1)[0]
     return (prefix, f"{count} of {total} operations lie under it") if count * 2 >= total else ("", "")

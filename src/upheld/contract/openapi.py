@@ -132,7 +132,7 @@ class _Reader:
                 continue
             place = Place(self.located.file, self.located.line_in(paths, template))
             if not template.startswith("/"):
-                self.problems.append((place, f"the path {template!r} must begin with '/'"))
+                self.notes.append((place, f"the path {template!r} does not begin with '/'; left out"))
                 continue
             item = self._mapping(raw_item, place, f"the path {template!r}")
             for method in METHODS:
@@ -174,9 +174,8 @@ class _Reader:
                 node = self._mapping(entry, place, f"{label}: a parameter")
                 name, location = node.get("name"), node.get("in")
                 if not isinstance(name, str) or location not in LOCATIONS:
-                    self.problems.append(
-                        (place, f"{label}: a parameter needs a name and in: path, query, header or cookie")
-                    )
+                    sentence = f"{label}: a parameter needs a name and in: path, query, header or cookie; left out"
+                    self.notes.append((place, sentence))
                 elif location != "header" or name.lower() not in _RESERVED_HEADERS:
                     merged[name, location] = self._parameter(name, location, node)
         names = re.findall(r"\{([^{}/]+)\}", template)
@@ -245,7 +244,7 @@ class _Reader:
             if code.startswith("x-"):
                 continue
             if not re.fullmatch(r"[1-5]\d\d|[1-5]XX|[1-5]xx|default", code):
-                self.problems.append((place, f"{label}: {code!r} is no status; write 200, 4XX or default"))
+                self.notes.append((place, f"{label}: {code!r} is no status such as 200, 4XX or default; left out"))
                 continue
             node = self._mapping(entry, place, f"{label}: response {code}")
             content, _ = self._content(node.get("content"), place, f"{label}: content of {code}")

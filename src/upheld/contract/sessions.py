@@ -183,8 +183,19 @@ class SessionFinder:
                     return True
         return False
 
-    def _body_keys(self, op: Operation) -> frozenset[str]:
+    def _form(self, op: Operation) -> tuple[str, JsonSchema] | None:
+        """(media type, schema) of the body; where the document shows only an example, a schema of its members."""
         form = shapes.form_schema(op)
+        if form is None or op.body is None or shapes.properties(self.schemas, form[1]):
+            return form
+        shown = op.body.examples.get(form[0])
+        if not isinstance(shown, Mapping) or not shown:
+            return form
+        members = {str(name): {"examples": [value]} for name, value in shown.items()}
+        return form[0], {"type": "object", "properties": members, "required": list(members)}
+
+    def _body_keys(self, op: Operation) -> frozenset[str]:
+        form = self._form(op)
         if form is None:
             return frozenset()
         names = set(shapes.properties(self.schemas, form[1]))
@@ -212,7 +223,7 @@ class SessionFinder:
     # -- how to call it --------------------------------------------------------------------------------------------------
 
     def _step(self, name: str, op: Operation, said: AuthStep | None, login_user: str) -> Step:
-        form = shapes.form_schema(op)
+        form = self._form(op)
         body: Any = None
         media_type = "application/json"
         if form is not None:
@@ -246,19 +257,22 @@ class SessionFinder:
         )
 
     def _user_key(self, op: Operation) -> str:
-        form = shapes.form_schema(op)
+        form = self._form(op)
         return self._user_property(form[1], "")[0] if form else ""
 
     def _user_property(self, schema: JsonSchema, preferred: str) -> tuple[str, str]:
         """(comparable name, JSON Pointer) of the property that holds the user's name."""
-        found = {
-            key(pointer.rpartition("/")[2]): pointer
-            for pointer, _ in shapes.find(self.schemas, schema, lambda name, _: key(name) in USER, depth=2)
-        }
+        found: dict[str, str] = {}
+        for pointer, _ in shapes.find(self.schemas, schema, self._is_user, depth=2):
+            found.setdefault(key(pointer.rpartition("/")[2]), pointer)
         for name in (preferred, *USER):
             if name in found:
                 return name, found[name]
         return "", ""
+
+    def _is_user(self, name: str, schema: JsonSchema) -> bool:
+        # {"user": {"email": ...}} wraps, it names nobody.
+        return key(name) in USER and not shapes.properties(self.schemas, schema)
 
     def _template(self, schema: JsonSchema, login_user: str, *, register: bool) -> Any:
         user = self._user_property(schema, login_user)[1]
@@ -303,11 +317,11 @@ class SessionFinder:
         """``name`` where the property that login calls the user by takes no e-mail address."""
         for name in ("register", "login"):
             step = steps.get(name)
-            form = shapes.form_schema(step.operation) if step else None
+            form = self._form(step.operation) if step else None
             if form is None:
                 continue
             pointer = self._user_property(form[1], login_user)[1]
-            schema = dict(shapes.find(self.schemas, form[1], lambda n, _: key(n) in USER, 2)).get(pointer, True)
+            schema = dict(shapes.find(self.schemas, form[1], self._is_user, 2)).get(pointer, True)
             if not self.schemas.validator(schema, "request").is_valid("u1a2b3x1@example.com"):
                 return "name"
         return "email"
@@ -349,3 +363,20 @@ def _shown(body: Any) -> str:
     import json
 
     return json.dumps(body, ensure_ascii=False)
+
+
+def tokens_in(answer: Any) -> tuple[str, str]:
+    """(JSON Pointer of the access token, of the refresh token) in an answer, for a document that does not show them."""
+    found: dict[tuple[str, ...], list[tuple[int, int, str]]] = {ACCESS: [], REFRESH: []}
+
+    def visit(node: Any, pointer: str, depth: int) -> None:
+        for name, value in node.items() if isinstance(node, Mapping) and depth < 3 else ():
+            here = f"{pointer}/{escape(str(name))}"
+            for names, list_ in found.items():
+                if isinstance(value, str) and value and key(str(name)) in names:
+                    list_.append((depth, names.index(key(str(name))), here))
+            visit(value, here, depth + 1)
+
+    visit(answer, "", 0)
+    access, refresh = (min(list_)[2] if list_ else "" for list_ in found.values())
+    return access, refresh

@@ -32,14 +32,28 @@ def branches(schemas: Schemas, schema: JsonSchema, depth: int = 6) -> Iterator[M
                     yield from branches(schemas, part, depth - 1)
 
 
-def properties(schemas: Schemas, schema: JsonSchema) -> dict[str, JsonSchema]:
-    """Properties by name, through references and combinations; the first definition of a name counts."""
+def properties(schemas: Schemas, schema: JsonSchema, depth: int = 6) -> dict[str, JsonSchema]:
+    """Properties by name, through references and combinations.
+
+    Definitions of one name in an ``allOf`` hold together (an envelope whose ``data`` is narrowed); of the branches of a
+    choice the first counts.
+    """
+    schema = schemas.expand(schema)
+    if not isinstance(schema, Mapping):
+        return {}
+    own = schema.get("properties")
     found: dict[str, JsonSchema] = {}
-    for branch in branches(schemas, schema):
-        own = branch.get("properties")
-        for name, value in own.items() if isinstance(own, Mapping) else ():
-            if isinstance(value, (Mapping, bool)):
-                found.setdefault(str(name), value)
+    for name, value in own.items() if isinstance(own, Mapping) else ():
+        if isinstance(value, (Mapping, bool)):
+            found[str(name)] = value
+    for keyword in ("allOf", "anyOf", "oneOf") if depth else ():
+        parts = schema.get(keyword)
+        for part in parts if isinstance(parts, list) else ():
+            for name, value in properties(schemas, part, depth - 1).items():
+                if name not in found:
+                    found[name] = value
+                elif keyword == "allOf" and found[name] != value:
+                    found[name] = {"allOf": [found[name], value]}
     return found
 
 

@@ -73,7 +73,7 @@ def read(text: str | bytes, file: str) -> Located:
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
             raise ContractError((Place(file, line), "is not UTF-8 text")) from error
-    if text.lstrip("\ufeff \t\r\n").startswith(("{", "[")) or file.endswith(".json"):
+    if text.lstrip("\ufeff \t\r\n").startswith(("{", "[")):
         try:
             return _read_json(text, file)
         except json.JSONDecodeError as error:

@@ -29,13 +29,12 @@ def text(schema: Mapping[str, Any], hint: str = "", *, seed: str = "") -> str:
 
 def _to_length(value: str, low: int, high: int | None, seed: str) -> str:
     if high is not None and len(value) > high:
-        if seed:
-            # The end of a unique name is what differs; a digest keeps that in few characters.
-            value = _digest(seed, high)
-        elif "@" in value:
-            value = value[: max(high - len("@b.co"), 1)].partition("@")[0] + "@b.co"
+        # What differs in a unique name is its end; a digest keeps that in few characters.
+        if "@" in value:
+            room = max(high - len("@b.co"), 1)
+            value = (_digest(seed, room) if seed else value.partition("@")[0][:room]) + "@b.co"
         else:
-            value = value[:high]
+            value = _digest(seed, high) if seed else value[:high]
     if len(value) < low:
         fill = "x" * (low - len(value))
         local, at, domain = value.partition("@")

@@ -1,0 +1,100 @@
+"""Gates against emptiness: a run that tested little must say so. Pure functions over what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from upheld.run.fuzz.values import PhaseRun
+
+FEWEST_SCENARIOS = 5
+FEWEST_LINKS = 0.3
+"""Share of the known links that a stateful phase is expected to follow at least once."""
+
+_SKIPPED = {
+    "disabled": "it was not asked for",
+    "not_supported": "the engine does not have it for this document",
+    "not_applicable": "the document has no links between operations, and none could be inferred",
+    "failure_limit_reached": "the limit of failures was reached",
+    "server_unavailable": "the service did not answer any more",
+    "nothing_to_test": "there was nothing to test in it",
+    "no_checks_ran": "no check applied to any of its cases",
+}
+
+
+def why_skipped(reason: str) -> str:
+    return _SKIPPED.get(reason, reason.replace("_", " "))
+
+
+def lost_operations(
+    expected: Collection[str],
+    dangerous: Mapping[str, str],
+    reached: Mapping[str, Mapping[int, int]],
+    errors: Mapping[str, Sequence[str]],
+    silences: Mapping[str, int],
+    cut_short: Collection[str],
+) -> list[tuple[str, str]]:
+    """(label, why) of every operation of which nothing or too little was learnt."""
+    lost = []
+    for label in expected:
+        if label in dangerous:
+            lost.append((label, f"never sent by fuzzing: {dangerous[label]}"))
+            continue
+        counts = reached.get(label, {})
+        reasons = []
+        if errors.get(label):
+            reasons.append(f"engine error: {'; '.join(dict.fromkeys(errors[label]))}")
+        if silences.get(label):
+            times = silences[label]
+            reasons.append(f"no answer to {times} request{'s' if times > 1 else ''}")
+        if not counts:
+            why = "the time was over before it" if label in cut_short else "no request reached it"
+            reasons.append(why)
+        elif not any(200 <= status < 300 for status in counts):
+            seen = ", ".join(
+                f"{status} ×{count}" for status, count in sorted(counts.items(), key=lambda item: -item[1])[:4]
+            )
+            reasons.append(f"never answered 2xx: {seen}")
+        elif label in cut_short:
+            reasons.append("cut short: the time was over before all its cases were sent")
+        if reasons:
+            lost.append((label, "; ".join(reasons)))
+    return lost
+
+
+def phase_notes(wanted: Collection[str], phases: Sequence[PhaseRun]) -> list[str]:
+    """Sentences about phases that did not run, or ran on too little."""
+    notes = []
+    ran = {phase.name: phase for phase in phases}
+    for name in wanted:
+        phase = ran.get(name)
+        if phase is None:
+            notes.append(f"fuzzing: the {name} phase was not reached")
+        elif phase.skipped:
+            # Documents without examples are common, and the coverage phase sends what they would have.
+            if not (name == "examples" and phase.skipped == "nothing_to_test"):
+                notes.append(f"fuzzing: the {name} phase did not run: {why_skipped(phase.skipped)}")
+        elif phase.status == "unfinished":
+            notes.append(f"fuzzing: the {name} phase was cut short after {phase.cases} cases")
+        elif name == "stateful":
+            notes.extend(_stateful(phase))
+    return notes
+
+
+def _stateful(phase: PhaseRun) -> list[str]:
+    followed, known = phase.links
+    notes = []
+    if known and phase.scenarios < FEWEST_SCENARIOS:
+        notes.append(
+            f"fuzzing: the stateful phase ended after {phase.scenarios} scenarios; an answer that changes when a scenario is "
+            "repeated ends it (a field that must be unique? name it under unique:)"
+        )
+    if known and followed < known * FEWEST_LINKS:
+        notes.append(f"fuzzing: {followed} of {known} links between operations were followed")
+    return notes
+
+
+def is_foreign(reached: Mapping[str, Mapping[int, int]], all_404: float = 0.98) -> bool:
+    """Nearly every answer of every operation was 404: the base URL or the prefix is wrong, not the service."""
+    total = sum(sum(counts.values()) for counts in reached.values())
+    missing = sum(counts.get(404, 0) for counts in reached.values())
+    return total >= 20 and missing >= total * all_404

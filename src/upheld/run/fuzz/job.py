@@ -1,0 +1,182 @@
+"""What the engine's process is told about the contract, as plain JSON: it must not need the contract itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from upheld.contract import shapes
+from upheld.contract.words import key, singular
+
+if TYPE_CHECKING:
+    from upheld.contract import Contract, Operation
+    from upheld.contract.model import JsonSchema, Resource
+    from upheld.exchange import Session
+
+VERSION = 1
+"""Version of the lines that the engine's process writes and of the job that it reads."""
+
+
+def who_calls(contract: Contract, operation: Operation, user: Session | None, admin: Session | None) -> str:
+    """``user``, ``admin`` or nothing: whose credentials the engine sends on this operation."""
+    if not operation.security:
+        return ""
+    allowed = contract.roles(operation)
+    if user is not None and (allowed is None or user.role in allowed):
+        return "user"
+    if admin is not None and (user is None or (allowed is not None and admin.role in allowed)):
+        return "admin"
+    return "user" if user is not None else ""
+
+
+def job(
+    contract: Contract,
+    *,
+    user: Session | None,
+    admin: Session | None,
+    known: Mapping[str, Sequence[str]],
+    protected: Collection[str],
+    token: str,
+    one_pass: bool,
+    body_limit: int,
+    addresses: Sequence[str],
+    wait_budget: float,
+) -> dict[str, Any]:
+    """Everything that the hooks need. Credentials are not in it: they travel in the environment."""
+    operations = [op for op in contract.operations if op.label not in contract.dangerous]
+    families = {family.member: family for family in contract.resources}
+    return {
+        "version": VERSION,
+        "token": token,
+        "one_pass": one_pass,
+        "body_limit": body_limit,
+        "addresses": list(addresses),
+        "wait_budget": wait_budget,
+        "callers": {op.label: who for op in operations if (who := who_calls(contract, op, user, admin))},
+        "unique": {op.label: fields for op in operations if (fields := unique_fields(contract, op))},
+        "paths": {op.label: ids for op in operations if (ids := path_ids(op, families))},
+        "bodies": {op.label: refs for op in operations if (refs := body_references(contract, op))},
+        "makers": {
+            family.create.label: [family.member, family.id_pointer] for family in contract.resources if family.create
+        },
+        "lists": {
+            family.list.label: [family.member, family.items_pointer, family.id_pointer]
+            for family in contract.resources
+            if family.list and family.items_pointer is not None
+        },
+        "known": {member: list(ids) for member, ids in known.items()},
+        "protected": sorted({*protected, *own_values(user), *own_values(admin)}),
+        "danger": [[op.method, _regex(op.path)] for op in contract.operations if op.label in contract.dangerous],
+    }
+
+
+def own_values(session: Session | None) -> Iterator[str]:
+    """Names and ids of an identity, from its login and the claims of its token: what no unsafe request may name."""
+    if session is None:
+        return
+    if session.user:
+        yield session.user
+    for token in (session.access or "", *(value.rpartition(" ")[2] for _, value in session.headers)):
+        parts = token.split(".")
+        if len(parts) != 3:
+            continue
+        try:
+            claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        except ValueError:
+            continue
+        for name in ("sub", "user_id", "uid", "id", "email", "username") if isinstance(claims, dict) else ():
+            if isinstance(claims.get(name), (str, int)) and str(claims[name]):
+                yield str(claims[name])
+
+
+# -- unique fields -------------------------------------------------------------------------------------------------------
+
+
+def unique_fields(contract: Contract, operation: Operation) -> list[dict[str, Any]]:
+    """Where in the body values stand that must differ from case to case, and what their schema takes."""
+    steps = (contract.auth.login, contract.auth.refresh, contract.auth.logout)
+    form = shapes.form_schema(operation)
+    if (
+        form is None
+        or operation.method not in ("POST", "PUT", "PATCH")
+        or any(s and s.operation == operation for s in steps)
+    ):
+        return []
+    names = {key(_last(name)) for name in contract.unique_fields}
+    found = shapes.find(contract.schemas, form[1], lambda name, _: key(name) in names, depth=2)
+    return [field for pointer, schema in found if (field := _field(contract, pointer, schema)) is not None]
+
+
+def _last(name: str) -> str:
+    return re.split(r"[./\s]", name)[-1]
+
+
+def _field(contract: Contract, pointer: str, schema: JsonSchema) -> dict[str, Any] | None:
+    for branch in shapes.branches(contract.schemas, schema):
+        kinds = shapes.types(branch) - {"null"}
+        if "enum" in branch or "const" in branch:
+            return None
+        if kinds == {"integer"}:
+            return {"path": pointer, "kind": "integer", "min": branch.get("minimum"), "max": branch.get("maximum")}
+        if kinds == {"string"}:
+            form = branch.get("format")
+            return {
+                "path": pointer,
+                "kind": str(form) if form in ("email", "uuid") else "text",
+                "min": branch.get("minLength"),
+                "max": branch.get("maxLength"),
+                "pattern": branch.get("pattern"),
+            }
+    return None
+
+
+# -- ids that exist ------------------------------------------------------------------------------------------------------
+
+
+def path_ids(operation: Operation, families: Mapping[str, Resource]) -> dict[str, list[str]]:
+    """Path parameter → [member path of the family whose ids it takes, type of the id]."""
+    found = {}
+    for parameter in operation.path_parameters:
+        mark = "{" + parameter.name + "}"
+        member = operation.path.split(mark)[0] + mark
+        if member in families and families[member].create != operation:
+            kind = "integer" if shapes.types(parameter.schema) == {"integer"} else "string"
+            found[parameter.name] = [member, kind]
+    return found
+
+
+def body_references(contract: Contract, operation: Operation) -> list[list[Any]]:
+    """[JSON Pointer, member path] of body fields that name a member of a family: ``product_id``, ``items/*/productId``."""
+    form = shapes.form_schema(operation)
+    if form is None:
+        return []
+    by_name = {
+        f"{singular(key(family.name))}_{part}": family for family in contract.resources for part in ("id", "uuid")
+    }
+    found: list[list[Any]] = []
+
+    def visit(schema: JsonSchema, pointer: str, depth: int) -> None:
+        for name, inner in shapes.properties(contract.schemas, schema).items():
+            here = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
+            family = by_name.get(key(name))
+            if family is not None and not any(
+                isinstance(b.get("enum"), list) for b in shapes.branches(contract.schemas, inner)
+            ):
+                found.append([here, family.member])
+            elif depth:
+                item = shapes.items(contract.schemas, inner)
+                visit(inner, here, depth - 1)
+                if item is not None:
+                    visit(item, f"{here}/*", depth - 1)
+
+    visit(form[1], "", 2)
+    return found
+
+
+def _regex(template: str) -> str:
+    return "".join(
+        r"[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{[^{}/]+\})", template) if part
+    )

@@ -1,0 +1,264 @@
+"""Repeats what failed before it is told, and makes the failing request smaller. The only part of this package that sends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+from upheld.check import CannotProve
+from upheld.contract.words import key as plain_key
+from upheld.exchange import NotJson, Request, Response
+from upheld.run.fuzz import judge
+from upheld.run.fuzz.events import Failure, Sent
+from upheld.run.fuzz.minimise import reduced
+from upheld.run.fuzz.steering import Steering
+
+if TYPE_CHECKING:
+    from upheld.contract import Contract
+
+Resend = Callable[[Request], Awaitable[Response]]
+
+MOST_REQUESTS = 50
+"""Requests that making one failure smaller may take."""
+_GONE = frozenset({404, 409, 410, 412})
+_ID_NAMES = frozenset({"id", "uuid", "guid", "slug", "sku", "code", "number", "reference", "handle", "key"})
+
+
+class Repeater:
+    """Sends requests of a fuzzing run again, with fresh unique values and with ids that exist now."""
+
+    def __init__(self, contract: Contract, resend: Resend, job: Mapping[str, Any]) -> None:
+        self.contract = contract
+        self._resend = resend
+        self._fresh = Steering({**job, "token": f"{job['token']}r"})
+        self._families: Mapping[str, dict[str, list[str]]] = job["paths"]
+        self.requests = 0
+
+    async def send(self, request: Request) -> Response | None:
+        """The answer, or None when there was none."""
+        self.requests += 1
+        try:
+            return await self._resend(request)
+        except CannotProve:
+            return None
+
+    # -- repetition ------------------------------------------------------------------------------------------------------
+
+    async def again(
+        self, failure: Failure, sent: Sent, chain: Sequence[Sent], maker: Callable[[str], Sent | None]
+    ) -> tuple[bool | None, Request, Response | None]:
+        """(whether it failed again, the request that was sent, its answer). None when that can't be told.
+
+        ``chain`` are the exchanges that led to it, itself last. ``maker`` gives a successful creation of a family's member.
+        """
+        request = sent.exchange.request
+        if not sent.whole:
+            return None, request, None
+        if len(chain) > 1:
+            request, response = await self._chain(chain)
+        else:
+            request = self._refreshed(sent.label, request)
+            response = await self.send(request)
+        if response is None:
+            return None, request, None
+        verdict = judge.again(failure, sent, response, self.contract)
+        if verdict is False and response.status in _GONE and response.status != sent.exchange.response.status:
+            # What the request was about is gone by now; make another one and try once more.
+            renewed = await self._with_new_member(sent, maker)
+            if renewed is not None:
+                second = await self.send(renewed)
+                if second is not None:
+                    return judge.again(failure, sent, second, self.contract), renewed, second
+        return verdict, request, response
+
+    async def _chain(self, chain: Sequence[Sent]) -> tuple[Request, Response | None]:
+        renamed: dict[str, str] = {}
+        request, response = chain[-1].exchange.request, None
+        for step in chain:
+            request = self._refreshed(step.label, _renamed(step.exchange.request, renamed))
+            _compare(_json(step.exchange.request.body), _json(request.body), renamed)
+            response = await self.send(request)
+            if response is None:
+                break
+            _compare(_json(step.exchange.response.body), _json(response.body), renamed)
+            _compare_locations(step.exchange.response, response, renamed)
+        return request, response
+
+    async def _with_new_member(self, sent: Sent, maker: Callable[[str], Sent | None]) -> Request | None:
+        renamed: dict[str, str] = {}
+        for member, _ in self._families.get(sent.label, {}).values():
+            made = maker(member)
+            if made is None or not made.whole:
+                return None
+            request = self._refreshed(made.label, made.exchange.request)
+            response = await self.send(request)
+            if response is None or not response.ok:
+                return None
+            pairs: dict[str, str] = {}
+            _compare(_json(made.exchange.response.body), _json(response.body), pairs)
+            _compare_locations(made.exchange.response, response, pairs)
+            renamed.update(pairs)
+            identifier = next(iter(pairs.values()), None)
+            if identifier is None:
+                return None
+            parameter = next(name for name, (family, _) in self._families[sent.label].items() if family == member)
+            operation = self.contract.operation(sent.label)
+            assert operation is not None
+            place = operation.path.split("/").index("{" + parameter + "}") if parameter else 0
+            segments = sent.exchange.request.path.split("/")
+            if place < len(segments):
+                renamed[unquote(segments[place])] = identifier
+        return _renamed(self._refreshed(sent.label, sent.exchange.request), renamed) if renamed else None
+
+    def _refreshed(self, label: str, request: Request) -> Request:
+        """The request with fresh values where they must be unique, else its repetition would meet a 409."""
+        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if request.body is None:
+            return request
+        if kind == "application/x-www-form-urlencoded":
+            form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
+            new = self._fresh.body(label, form, positive=False, is_boundary=True)
+            return request if new is form else request.with_(body=urlencode(new).encode())
+        body = _json(request.body)
+        new = self._fresh.body(label, body, positive=False, is_boundary=True)
+        return request if new is body else request.with_(body=_encoded(new))
+
+    # -- reduction -------------------------------------------------------------------------------------------------------
+
+    async def smallest(self, failure: Failure, sent: Sent, deadline: float) -> Request | None:
+        """A smaller request that fails in the same way; None when there is none, or none can be judged here."""
+        request = sent.exchange.request
+        if failure.code not in judge.STATUS_CODES or not sent.whole or not sent.is_own_method:
+            return None
+        case = _case(sent, self.contract)
+        if not case:
+            return None
+        validity = self._validity(sent.label, request, case)
+        reduction = reduced(case)
+        best, spent = case, 0
+        loop = asyncio.get_running_loop()
+        try:
+            candidate = next(reduction)
+            while spent < MOST_REQUESTS and loop.time() < deadline:
+                fails = False
+                if self._validity(sent.label, request, candidate) == validity:
+                    spent += 1
+                    response = await self.send(self._refreshed(sent.label, _of_case(request, candidate)))
+                    fails = response is not None and judge.again(failure, sent, response, self.contract) is True
+                if fails:
+                    best = candidate
+                candidate = reduction.send(fails)
+        except StopIteration:
+            pass
+        finally:
+            reduction.close()
+        return None if best is case else self._refreshed(sent.label, _of_case(request, best))
+
+    def _validity(self, label: str, request: Request, case: Mapping[str, Any]) -> bool | None:
+        if "body" not in case:
+            # The reducer has left the whole body out, which is another case.
+            return None if request.body is None or _json(request.body) is None else not self._needs_body(label)
+        return judge.is_valid_body(label, request, case["body"], self.contract)
+
+    def _needs_body(self, label: str) -> bool:
+        operation = self.contract.operation(label)
+        return operation is not None and operation.body is not None and operation.body.required
+
+
+def _case(sent: Sent, contract: Contract) -> dict[str, Any]:
+    """The parts of a request that can be made smaller, as one JSON value."""
+    request, broken = sent.exchange.request, sent.exchange.broken
+    case: dict[str, Any] = {}
+    body = _json(request.body)
+    if body is not None:
+        case["body"] = body
+    operation = contract.operation(sent.label)
+    needed = {p.name for p in operation.query_parameters if p.required} if operation is not None else set()
+    names = [name for name, _ in request.query]
+    if "query parameter" not in broken and len(set(names)) == len(names):
+        # Members of this mapping stand for whole parameters: present or not.
+        optional = {name: True for name in names if name not in needed}
+        if optional:
+            case["query"] = optional
+    return case
+
+
+def _of_case(request: Request, case: Mapping[str, Any]) -> Request:
+    if "body" in case:
+        request = request.with_(body=_encoded(case["body"]))
+    kept = case.get("query")
+    if kept is not None:
+        request = request.with_(query=tuple((n, v) for n, v in request.query if kept.get(n, n not in kept)))
+    return request
+
+
+def _encoded(value: Any) -> bytes:
+    # Lone surrogates are what some cases are about; escapes keep them, UTF-8 cannot.
+    return json.dumps(value).encode()
+
+
+def _json(body: bytes | None) -> Any:
+    if not body:
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError, NotJson):
+        return None
+
+
+# -- ids that changed ----------------------------------------------------------------------------------------------------
+
+
+def _compare(old: Any, new: Any, renamed: dict[str, str], name: str = "") -> None:
+    """Note which ids stand in the new document where others stood in the old one."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key, value in old.items():
+            if key in new:
+                _compare(value, new[key], renamed, str(key))
+    elif isinstance(old, list) and isinstance(new, list):
+        for left, right in zip(old, new, strict=False):
+            _compare(left, right, renamed, name)
+    elif isinstance(old, (str, int)) and isinstance(new, (str, int)) and old != new and not isinstance(old, bool):
+        plain = plain_key(name)
+        if (plain in _ID_NAMES or plain.rpartition("_")[2] in _ID_NAMES or plain == "email") and str(old):
+            renamed[str(old)] = str(new)
+
+
+def _compare_locations(old: Response, new: Response, renamed: dict[str, str]) -> None:
+    left, right = (r.headers.get("location", "").split("?")[0].rstrip("/").rsplit("/", 1)[-1] for r in (old, new))
+    if left and right and left != right:
+        renamed[unquote(left)] = unquote(right)
+
+
+def _renamed(request: Request, renamed: Mapping[str, str]) -> Request:
+    if not renamed:
+        return request
+    segments = [unquote(segment) for segment in request.path.split("/")]
+    path = "/".join(
+        quote(renamed[plain], safe="") if plain in renamed else segment
+        for plain, segment in zip(segments, request.path.split("/"), strict=True)
+    )
+    query = tuple((name, renamed.get(value, value)) for name, value in request.query)
+    body = _json(request.body)
+    if body is not None:
+        new = _replaced(body, renamed)
+        if new != body:
+            request = request.with_(body=_encoded(new))
+    return request.with_(path=path, query=query)
+
+
+def _replaced(value: Any, renamed: Mapping[str, str], name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _replaced(item, renamed, str(key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item, renamed, name) for item in value]
+    plain = plain_key(name)
+    if plain not in _ID_NAMES and plain.rpartition("_")[2] not in _ID_NAMES and plain != "email":
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        text = renamed.get(str(value), str(value))
+        return int(text) if text.lstrip("-").isdigit() else value
+    return renamed.get(value, value) if isinstance(value, str) else value

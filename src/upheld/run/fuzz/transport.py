@@ -1,0 +1,127 @@
+"""Between the engine and the socket: backing off from 429 and 503, and source addresses on loopback.
+
+Runs inside the engine's process, as the adapter of its HTTP library, because that is the one place which everything passes:
+cases, and the engine's own probes too. What it backs off from the engine never sees.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+LONGEST_WAIT = 10.0
+"""Seconds that one Retry-After is waited for at most."""
+TRIES = 3
+
+
+class Patience:
+    """How long the run may wait in all, and what it has waited for."""
+
+    def __init__(self, addresses: Sequence[str], budget: float) -> None:
+        self.addresses = list(addresses)
+        self.budget = budget
+        self.waited = 0.0
+        self.seen: Counter[int] = Counter()
+        self.given_up: Counter[int] = Counter()
+        self._current = 0
+        self._adapters: dict[int, HTTPAdapter] = {}
+        self._lock = threading.Lock()
+
+    def adapter(self) -> HTTPAdapter:
+        """The adapter that is bound to the current source address."""
+        with self._lock:
+            number = self._current
+            if number not in self._adapters:
+                source = self.addresses[number] if number < len(self.addresses) else None
+                self._adapters[number] = _Bound(source)
+            return self._adapters[number]
+
+    def move(self) -> bool:
+        """Go on from the next source address: a limit keyed by address has not seen it. False when none is left."""
+        with self._lock:
+            if self._current + 1 >= len(self.addresses):
+                return False
+            old = self._adapters.pop(self._current, None)
+            self._current += 1
+        if old is not None:
+            old.close()
+        return True
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, within the budget. False when there is no budget left to sleep as long as was asked."""
+        seconds = max(0.05, seconds)
+        if seconds > LONGEST_WAIT or self.waited + seconds > self.budget:
+            return False
+        self.waited += seconds
+        time.sleep(seconds)
+        return True
+
+
+class _Bound(HTTPAdapter):
+    """Connections from one source address."""
+
+    def __init__(self, source: str | None) -> None:
+        self._source = source
+        super().__init__(pool_connections=2, pool_maxsize=4)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        if self._source is not None:
+            kwargs["source_address"] = (self._source, 0)
+        super().init_poolmanager(*args, **kwargs)
+
+
+class Polite(HTTPAdapter):
+    """Sends through the current address, and again, later or from elsewhere, what was answered with 429 or 503."""
+
+    def __init__(self, patience: Patience) -> None:
+        super().__init__()
+        self._patience = patience
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        patience = self._patience
+        moved = False
+        for attempt in range(TRIES):
+            response = patience.adapter().send(request, *args, **kwargs)
+            status = response.status_code
+            if status not in (429, 503):
+                return response
+            patience.seen[status] += 1
+            if attempt == TRIES - 1:
+                break
+            if status == 429 and not moved and patience.move():
+                moved = True
+            elif not patience.wait(retry_after(response.headers.get("Retry-After"))):
+                break
+            response.close()
+        patience.given_up[status] += 1
+        return response
+
+    def close(self) -> None:
+        # The engine's probes close their sessions one by one; the pooled connections outlive them.
+        super().close()
+
+
+def retry_after(value: str | None) -> float:
+    """Seconds (RFC 9110 §10.2.3: a number or an HTTP-date); one second where nothing is said."""
+    text = (value or "").strip()
+    if text.isdigit():
+        return float(text)
+    parsed = email.utils.parsedate_tz(text) if text else None
+    return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else 1.0
+
+
+def install(patience: Patience) -> None:
+    """Let every session of this process send through `Polite`: the engine makes sessions of its own and hands out none."""
+    polite = Polite(patience)
+
+    def get_adapter(_: requests.Session, url: Any) -> HTTPAdapter:
+        return polite
+
+    setattr(requests.Session, "get_adapter", get_adapter)  # noqa: B010

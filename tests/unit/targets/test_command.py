@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from upheld.errors import TargetDied, TargetUnreachable, UsageError
-from upheld.targets import Command, ports
+from upheld.targets import Command, Running, ports
 from upheld.targets import command as module
 
 pytestmark = pytest.mark.live
@@ -30,6 +30,14 @@ def get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=5) as response:
         text: str = response.read().decode()
         return text
+
+
+def ended(running: Running) -> bool:
+    """Whether it is known to have ended, within some seconds."""
+    end = time.monotonic() + 10
+    while running.alive() and time.monotonic() < end:
+        time.sleep(0.02)
+    return not running.alive()
 
 
 def test_it_runs_between_entering_and_leaving(service: Service) -> None:
@@ -149,10 +157,7 @@ def test_a_restart_of_a_target_that_died(service: Service, tmp_path: Path, famil
     with Command(service(), env={"PIDS": str(tmp_path / "pids")}) as running:
         os.kill(family()[0], signal.SIGKILL)
         assert gone(family())
-        end = time.monotonic() + 5
-        while running.alive() and time.monotonic() < end:
-            time.sleep(0.02)
-        assert not running.alive()
+        assert ended(running)
         running.restart()
         assert running.alive()
 
@@ -198,7 +203,7 @@ def test_nothing_of_it_outlives_a_command_that_fails(
         pids = family()
         (tmp_path / "over").touch()
         assert gone(pids)
-        assert not running.alive()
+        assert ended(running)
 
 
 def test_nothing_of_it_outlives_an_exception(service: Service, tmp_path: Path, family: Family, gone: Gone) -> None:
@@ -253,8 +258,5 @@ def test_a_shim_that_is_killed_takes_the_command_with_it(
 ) -> None:
     with Command(service("forks"), env={"PIDS": str(tmp_path / "pids")}) as running:
         os.kill(running._process._shim.pid, signal.SIGKILL)  # type: ignore[attr-defined]
-        end = time.monotonic() + 5
-        while running.alive() and time.monotonic() < end:
-            time.sleep(0.02)
-        assert not running.alive()
+        assert ended(running)
         assert gone(family(), 2)

@@ -290,7 +290,8 @@ class Example:
 
     says: str
     exchange: Exchange | None = None
-    alter: Alter | None = None
+    alter: Alter | type[Any] | None = None
+    """Changes the sample shop's answers; a class is made anew for each playing, for defects that remember."""
     shop: Callable[[Shop], object] | None = None
     """Changes the sample shop in place, for defects that have a state."""
     service: Callable[[], Service] | None = None

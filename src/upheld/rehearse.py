@@ -79,6 +79,7 @@ class Stage:
         if example.shop is not None:
             example.shop(self.shop)
         self.service = example.service() if example.service else self.shop
+        self.alter = example.alter() if isinstance(example.alter, type) else example.alter
         self.exchanges: list[Exchange] = []
         self._people = 0
         self._moves = 0
@@ -125,8 +126,8 @@ class Stage:
 
     def exchange(self, request: Request) -> Response:
         response = self.service(request)
-        if self.example.alter is not None:
-            response = self.example.alter(request, response)
+        if self.alter is not None:
+            response = self.alter(request, response)
         self.exchanges.append(Exchange(request, response, source="example"))
         return response
 

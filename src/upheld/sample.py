@@ -249,6 +249,8 @@ class Shop:
         self.now = 0.0
         self.address = "127.0.0.2"
         """Source address of the requests that follow."""
+        self.keyed_by_user = True
+        """Whether the default limit knows users, as the sample's contract says, or addresses alone."""
         self._ids = count(1)
         self.users: dict[str, tuple[str, str]] = {"admin@example.test": ("admin-password", "admin")}
         self.refreshes: dict[str, tuple[str, str, bool]] = {}
@@ -300,7 +302,7 @@ class Shop:
         if request.path == "/health" or request.method == "OPTIONS":
             return None
         quota = quotas.get(request.path, 100)
-        user = None if request.path in quotas else self._user(request)
+        user = self._user(request) if self.keyed_by_user and request.path not in quotas else None
         key = (request.path if request.path in quotas else "**", user or self.address)
         tokens, at = self._buckets.get(key, (float(quota), self.now))
         tokens = min(float(quota), tokens + (self.now - at) * quota / 60)

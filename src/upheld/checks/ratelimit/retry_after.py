@@ -1,0 +1,142 @@
+"""Retry-After on a 429 is there, well formed and true.
+
+## What it requires
+
+A 429 carries `Retry-After`: a whole number of seconds or an HTTP date, not beyond the window. Who comes back then is admitted. A token
+bucket names the time to its next token, not a whole window.
+
+## Why
+
+A client that is not told when to come back polls; one that is told too long stays away for nothing; one that is told too
+short is refused again.
+
+## What it sends
+
+Requests until the first 429; then it waits as long as Retry-After says, and asks once more.
+
+## Example of a breach
+
+A 429 without `Retry-After`, or with `Retry-After: 60` although a token is there in six seconds.
+
+## When to waive it
+
+Where the contract does not promise it: `rate_limit: {retry_after: optional}`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from upheld.check import (
+    MUST,
+    Clause,
+    Conversation,
+    Example,
+    Finding,
+    Kept,
+    Lane,
+    NotApplicable,
+    Requirement,
+    Subjects,
+    Unproven,
+    send,
+    wait,
+)
+from upheld.checks.ratelimit._drain import drain, knock, partition, rules
+from upheld.exchange import Response
+
+if TYPE_CHECKING:
+    from upheld.contract import Contract
+
+REQUIREMENT = Requirement(
+    title="Retry-After on a 429 is there, well formed and true",
+    level=MUST,
+    clause=Clause(
+        "RFC 9110 §10.2.3, RFC 6585 §4 and the contract's rate_limit.retry_after",
+        "https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3",
+        "Retry-After = HTTP-date / delay-seconds; delay-seconds = 1*DIGIT",
+    ),
+    catalogue=("RATE-03",),
+    reads=("rate_limits", "rate_limit.retry_after", "rate_limit.algorithm"),
+    profile="shipped",
+    waits=True,
+    cost=42,
+    owasp="API4:2023",
+)
+
+
+def subjects(contract: Contract) -> Subjects:
+    return rules(contract)
+
+
+def converse(lane: Lane) -> Conversation:
+    rule = lane.subject.rule
+    assert rule is not None
+    session = yield from partition(lane)
+    admitted, refused = yield from drain(lane, session)
+    if refused is None:
+        return Unproven(f"{len(admitted)} requests met no 429, so there was no Retry-After to look at")
+    request = yield from knock(lane, session)
+    value = refused.headers.get("retry-after")
+    sent = f"{len(admitted) + 1} × {lane.operation.label} on a fresh key"
+    longest = (
+        math.ceil(rule.window / rule.quota) + 1 if rule.algorithm == "token-bucket" else math.ceil(rule.window) + 1
+    )
+    expected = f"Retry-After: 1 … {longest}"
+    if value is None:
+        if lane.contract.policy.rate_limit.retry_after != "required":
+            return NotApplicable("the contract does not promise Retry-After (rate_limit.retry_after: optional)")
+        return Finding(expected=expected, actual="no Retry-After", sent=sent, request=request)
+    seconds = _seconds(value)
+    if seconds is None:
+        return Finding(
+            expected=f"{expected}, or an HTTP date", actual=f"Retry-After: {value[:60]}", sent=sent, request=request
+        )
+    if seconds > longest:
+        why = " (a token bucket has its next token sooner)" if rule.algorithm == "token-bucket" else ""
+        return Finding(expected=f"{expected}{why}", actual=f"Retry-After: {value}", sent=sent, request=request)
+    # The fraction allows for the seconds that are rounded down and for what the request takes.
+    yield from wait(seconds + 0.5)
+    again: Response = yield from send((yield from knock(lane, session)))
+    if again.status == 429:
+        return Finding(
+            expected=f"admitted {seconds:.0f} s after the 429, as Retry-After says",
+            actual=f"refused again, Retry-After: {again.headers.get('retry-after', 'none')}",
+            sent=f"{sent}, then one more after {seconds + 0.5:.1f} s",
+            request=request,
+        )
+    return Kept(f"Retry-After: {value}, and admitted then")
+
+
+def _seconds(value: str) -> float | None:
+    """RFC 9110 §10.2.3; None when it is neither digits nor an HTTP date."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None
+
+
+LOGIN = "POST /auth/login 10/60s"
+
+
+def _says(value: str | None) -> Example:
+    def alter(request: object, response: Response) -> Response:
+        if response.status != 429:
+            return response
+        return Response(429, response.headers.with_("Retry-After", value), response.body, response.elapsed, response.at)
+
+    return Example(f"Retry-After: {value}", subject=LOGIN, alter=alter)
+
+
+CONFORMING = (
+    Example("the sample shop's login", subject=LOGIN),
+    Example("the default rule", subject="** 100/60s"),
+)
+
+BREACHING = (_says(None), _says("soon"), _says("6.5"), _says("-6"), _says("60"), _says("1"))

@@ -240,6 +240,7 @@ def merged(policy: Mapping[str, Any]) -> dict[str, Any]:
 
 _ORIGIN = "https://app.example.test"
 _NOT_FOUND = "Not Found"
+_INFINITE = float("inf")
 
 
 class Shop:
@@ -541,6 +542,7 @@ def _fits(value: Any, rule: Mapping[str, Any]) -> bool:
             return False
         return rule.get("minLength", 0) <= len(value) <= rule.get("maxLength", 1 << 20)
     if rule["type"] == "integer":
-        whole = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and value not in (_INFINITE, -_INFINITE)
+        whole = number and value == int(value)
         return whole and rule.get("minimum", value) <= value <= rule.get("maximum", value)
     return True

@@ -89,5 +89,8 @@ def near(pattern: str, labels: Iterable[str], prefix: str = "", count: int = 3) 
         names.setdefault(f"{verb} {short}" if method else short, label)
         names.setdefault(label if method else path, label)
     wanted = f"{method} {glob}" if method else glob
-    best = difflib.get_close_matches(wanted, list(names), count * 2, cutoff=0.6)
-    return list(dict.fromkeys(names[name] for name in best))[:count]
+    ratios = {name: difflib.SequenceMatcher(None, wanted, name).ratio() for name in names}
+    best = max(ratios.values(), default=0.0)
+    # Only what is about as near as the nearest: a long list of guesses helps nobody.
+    chosen = sorted((name for name in names if ratios[name] >= max(0.6, best - 0.05)), key=lambda name: -ratios[name])
+    return list(dict.fromkeys(names[name] for name in chosen))[:count]

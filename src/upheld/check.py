@@ -219,13 +219,15 @@ Conversation = Generator[Action, Any, Outcome]
 class Lane:
     """What a dialogue knows: the contract, its subject, and names that nobody else uses. No I/O."""
 
-    __slots__ = ("_count", "contract", "subject", "token")
+    __slots__ = ("_count", "contract", "known", "subject", "token")
 
     def __init__(self, contract: Contract, subject: Subject, token: str) -> None:
         self.contract = contract
         self.subject = subject
         self.token = token
         """Lower-case letters and digits, different in every lane of every run."""
+        self.known: dict[str, Any] = {}
+        """Ids of members that this dialogue made, by the name of the field that bodies use for them."""
         self._count = 0
 
     @property

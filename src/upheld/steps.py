@@ -129,6 +129,7 @@ def valid_request(lane: Lane, operation: Operation, session: Session | None) -> 
     from upheld.contract.example import parameters_example
 
     values = parameters_example(lane.contract, operation, lane.unique)
+    yield from _links(lane, operation, session)
     path = yield from _path(lane, operation, session, values.get("path", {}))
     headers = Headers({name: _plain(value) for name, value in values.get("header", {}).items()})
     cookies = "; ".join(f"{name}={_plain(value)}" for name, value in values.get("cookie", {}).items())
@@ -140,7 +141,10 @@ def valid_request(lane: Lane, operation: Operation, session: Session | None) -> 
 
 
 def with_valid_body(lane: Lane, request: Request, operation: Operation) -> Request:
-    """The request with a body that fits the operation's schema, unique where the contract says so."""
+    """The request with a body that fits the operation's schema, unique where the contract says so.
+
+    Other things that it has to name (``product_id``) are those that the dialogue made for it before.
+    """
     from upheld.contract.example import example
 
     body = operation.body
@@ -148,7 +152,7 @@ def with_valid_body(lane: Lane, request: Request, operation: Operation) -> Reque
         return request
     if body.json_schema is not None:
         media_type = next(t for t in body.content if t == "application/json" or t.endswith("+json"))
-        value = example(lane.contract, body.json_schema, unique=lane.unique)
+        value = example(lane.contract, body.json_schema, unique=lane.unique, known=lane.known)
         return request.with_json(value).with_headers(content_type=media_type)
     if "application/x-www-form-urlencoded" in body.content:
         value = example(lane.contract, body.content["application/x-www-form-urlencoded"], unique=lane.unique)
@@ -195,13 +199,13 @@ def sampled(contract: Contract, keep: Callable[[Operation], bool], most: int, ot
 def accepted(lane: Lane, operation: Operation) -> Move:
     """``request, response, session = yield from accepted(lane, op)``: a control by somebody who may send it.
 
-    The session's own operations (login, refresh) are called with what belongs to a session that nobody else uses.
+    The session's own operations (login, refresh) are called with what they need: a password, a refresh token of its own.
     """
     auth = lane.contract.auth
     session: Session | None
     for step in (auth.register, auth.login, auth.refresh, auth.logout):
         if step is not None and step.operation == operation:
-            session = (yield from sign_in(fresh=True)) if step is not auth.register else None
+            session = (yield from sign_in(fresh=step is not auth.login)) if step is not auth.register else None
             request = step_request(lane, step, session).as_(session if operation.secured else None)
             response: Response = yield from send(request)
             if not response.ok:
@@ -479,6 +483,27 @@ def _path(lane: Lane, operation: Operation, session: Session | None, values: Map
     return path
 
 
+# A body that names another thing (``product_id``) is only right when that thing is there.
+
+
+def _links(lane: Lane, operation: Operation, session: Session | None) -> Move:
+    """Members that the body has to name are made first; where that fails, the document's example is all there is."""
+    from upheld.contract.links import body_links
+
+    for name, family in body_links(lane.contract, operation).items():
+        if name in lane.known:
+            continue
+        lane.known[name] = None  # whoever makes it may need one of its own kind
+        try:
+            identifier = yield from _member(lane, family, session, family.collection, None)
+        except CannotProve:
+            identifier = None
+        if identifier is None:
+            del lane.known[name]
+        else:
+            lane.known[name] = int(identifier) if identifier.isdecimal() and identifier.isascii() else identifier
+
+
 def _family(contract: Contract, template: str) -> Resource | None:
     return next((family for family in contract.resources if family.member == template), None)
 
@@ -503,11 +528,26 @@ def _member(lane: Lane, family: Resource, session: Session | None, collection: s
         refused = f"{create.label} was answered with {describe(response)}"
     else:
         refused = f"{family.collection} has no operation that creates a member"
+        own = yield from _own_id(lane, family, session, collection)
+        if own is not None:
+            return own
     if family.list is not None:
         listed = yield from listed_id(lane, family, session, collection)
         if listed is not None:
             return listed
     raise CannotProve(f"no member of {family.collection} could be had: {refused}")
+
+
+def _own_id(lane: Lane, family: Resource, session: Session | None, collection: str) -> Move:
+    """The caller's own member of a family that nobody creates by hand: ``GET /users/me`` tells the id of one user."""
+    for name in ("me", "self"):
+        operation = lane.contract.operation(f"GET {family.collection}/{name}")
+        if operation is not None and (session is not None or not operation.secured):
+            response: Response = yield from send(
+                Request("GET", f"{collection}/{name}", session=session, operation=operation.label)
+            )
+            return id_of(family, response) if response.ok else None
+    return None
 
 
 def listed_id(lane: Lane, family: Resource, session: Session | None, collection: str) -> Move:

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from upheld.check import (
     MUST,
+    CannotProve,
     Clause,
     Conversation,
     Example,
@@ -42,7 +43,7 @@ from upheld.check import (
     send,
 )
 from upheld.exchange import Request, Response
-from upheld.steps import Move, caller, describe, discard, id_of, operations, valid_request
+from upheld.steps import Move, caller, describe, operations, tidy, unmade_path, valid_request, with_valid_body
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation
@@ -70,13 +71,17 @@ def subjects(contract: Contract) -> Subjects:
 def converse(lane: Lane) -> Conversation:
     operation = lane.operation
     session = yield from caller(lane, operation)
-    request = yield from valid_request(lane, operation, session)
+    missing = ""
+    try:
+        request = yield from valid_request(lane, operation, session)
+    except CannotProve as cannot:
+        missing = str(cannot)
+        request = Request(
+            operation.method, unmade_path(lane, operation.path), session=session, operation=operation.label
+        )
+        request = with_valid_body(lane, request, operation)
     response = yield from send(request)
-    family = lane.contract.resource_of(operation)
-    if family is not None and family.create is operation and response.ok:
-        identifier = id_of(family, response)
-        if identifier is not None:
-            yield from discard(lane, family, identifier, session)
+    yield from tidy(lane, operation, response, session)
     if response.status in (405, 501):
         allow = response.headers.get("allow")
         return Finding(
@@ -91,10 +96,8 @@ def converse(lane: Lane) -> Conversation:
     known = yield from _path_is_known(lane, operation, request)
     if known:
         return Kept(f"answered with {response.status}, but the path is known")
-    if operation.path_parameters and not _ids_are_real(lane.contract, operation):
-        return Unproven(
-            f"answered with {describe(response)[:120]}, and no id of it could be had: it may speak of the id"
-        )
+    if missing or (operation.path_parameters and not _ids_are_real(lane.contract, operation)):
+        return Unproven(missing or f"answered with {describe(response)[:120]}, which may speak of the made-up id")
     return Finding(
         expected="any answer of the operation",
         actual=f"{describe(response)[:120]}, as for a path that is not there",

@@ -28,8 +28,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from upheld.check import MUST, Clause, Example, Finding, Kept, Outcome, Requirement, seen
+from upheld.check import MUST, Clause, Example, Finding, Kept, Outcome, Requirement, Subjects, seen
 from upheld.exchange import Exchange, Response
+from upheld.steps import operations
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
@@ -53,6 +54,10 @@ _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _CHALLENGE = re.compile(
     rf"[\s,]*{_TOKEN}(?:\s*$|\s*,|\s+[A-Za-z0-9\-._~+/]+=*\s*(?:$|,)|\s+(?:,\s*)?{_TOKEN}\s*=\s*(?:\"|{_TOKEN}))"
 )
+
+
+def subjects(contract: Contract) -> Subjects:
+    return operations(contract, lambda op: op.secured or "401" in op.responses, "no operation needs credentials")
 
 
 def observe(exchange: Exchange, contract: Contract) -> Outcome | None:

@@ -30,22 +30,24 @@ from typing import TYPE_CHECKING
 
 from upheld.check import (
     SHOULD,
+    CannotProve,
     Clause,
     Conversation,
     Example,
     Finding,
     Kept,
     Lane,
+    Outcome,
     Requirement,
     Subjects,
     Unproven,
     send,
 )
 from upheld.exchange import Request, Response
-from upheld.steps import caller, describe, operations, valid_request
+from upheld.steps import Move, caller, describe, operations, unmade_path, valid_request, with_valid_body
 
 if TYPE_CHECKING:
-    from upheld.contract import Contract
+    from upheld.contract import Contract, Operation
 
 REQUIREMENT = Requirement(
     title="Without credentials the answer is 401",
@@ -69,7 +71,11 @@ def subjects(contract: Contract) -> Subjects:
 def converse(lane: Lane) -> Conversation:
     operation = lane.operation
     session = yield from caller(lane, operation)
-    request = yield from valid_request(lane, operation, session)
+    try:
+        request = yield from valid_request(lane, operation, session)
+    except CannotProve as cannot:
+        outcome: Outcome = yield from _without_member(lane, operation, cannot)
+        return outcome
     anonymous = request.as_(None)
     refusal = yield from send(anonymous)
     if refusal.status == 401:
@@ -87,6 +93,13 @@ def converse(lane: Lane) -> Conversation:
         origin=f"{refusal.status} without credentials",
         request=anonymous,
     )
+
+
+def _without_member(lane: Lane, operation: Operation, cannot: CannotProve) -> Move:
+    """A service that asks for credentials first says 401 of an id that names nothing, too."""
+    request = Request(operation.method, unmade_path(lane, operation.path), operation=operation.label)
+    refusal = yield from send(with_valid_body(lane, request, operation))
+    return Kept("of an id that names nothing") if refusal.status == 401 else cannot.outcome
 
 
 def _instead(status: int) -> Example:

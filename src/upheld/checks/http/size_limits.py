@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 
 from upheld.check import (
     MUST,
+    SERVICE,
     CannotProve,
     Clause,
     Conversation,
@@ -42,12 +43,11 @@ from upheld.check import (
     NotApplicable,
     RawAnswer,
     Requirement,
-    Subject,
     Subjects,
     raw,
 )
 from upheld.exchange import Request, Response, Session
-from upheld.steps import Move, caller, describe, octets, plain_get, valid_request, with_valid_body
+from upheld.steps import Move, caller, describe, octets, plain_get, takes_json, valid_request, with_valid_body
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation
@@ -74,26 +74,26 @@ _PATIENCE = 10.0
 
 
 def subjects(contract: Contract) -> Subjects:
-    found = [op for op in contract.operations if _suits(op) and op.label not in contract.dangerous]
-    sessions = (contract.auth.register, contract.auth.login, contract.auth.refresh, contract.auth.logout)
-    of_sessions = {step.operation for step in sessions if step}
-    if not found:
-        return NotApplicable("no operation takes a JSON body")
-    best = min(found, key=lambda op: (op in of_sessions, op.method != "POST", "{" in op.path, len(op.path), op.path))
-    return [Subject(best.label, operation=best)]
+    return [SERVICE] if _candidates(contract) else NotApplicable("no operation takes a JSON body")
 
 
 def converse(lane: Lane) -> Conversation:
     limits = lane.contract.policy.limits
-    session = yield from caller(lane, lane.operation)
-    request = yield from valid_request(lane, lane.operation, session)
-    control = yield from _raw(request)
-    if not (control.responses and control.responses[-1].ok):
-        raise CannotProve(f"the control request {request.operation} was answered with {_said(control)}")
+    refused: CannotProve | None = None
+    for operation in _candidates(lane.contract)[:4]:
+        try:
+            request = yield from _control(lane, operation)
+        except CannotProve as cannot:
+            refused = refused or cannot
+        else:
+            break
+    else:
+        assert refused is not None
+        raise refused
     judged: list[str] = []
 
     def filled(size: int) -> Request:
-        probe = with_valid_body(lane, request, lane.operation)
+        probe = with_valid_body(lane, request, operation)
         return probe.with_(body=(probe.body or b"").ljust(size))
 
     if limits.body is not None:
@@ -107,7 +107,7 @@ def converse(lane: Lane) -> Conversation:
     over = filled(size)
     field = ("X-Filling", "f" * (limits.header + 1 if limits.header is not None else 65536))
     many = tuple((f"X-Filling-{number}", "f") for number in range(200))
-    small = yield from _small(lane, session)
+    small = yield from _small(lane, operation, request.session)
     body_limited, header_limited = limits.body is not None, limits.header is not None
     probes: list[tuple[str, bytes, Request, bool]] = [
         (f"a body of {size} octets", octets(over), over, body_limited),
@@ -126,11 +126,24 @@ def converse(lane: Lane) -> Conversation:
     return Kept(", ".join(judged))
 
 
-def _suits(operation: Operation) -> bool:
-    return operation.method in ("POST", "PUT") and operation.body is not None and operation.body.json_schema is not None
+def _candidates(contract: Contract) -> list[Operation]:
+    """Operations that take JSON, those that need the least before them first; the session's own last, for their quotas."""
+    steps = (contract.auth.register, contract.auth.login, contract.auth.refresh, contract.auth.logout)
+    of_sessions = {step.operation for step in steps if step}
+    found = [op for op in contract.operations if takes_json(op) and op.label not in contract.dangerous]
+    return sorted(found, key=lambda op: (op in of_sessions, "{" in op.path, op.method != "POST", len(op.path), op.path))
 
 
-def _small(lane: Lane, session: Session | None) -> Move:
+def _control(lane: Lane, operation: Operation) -> Move:
+    session = yield from caller(lane, operation)
+    request = yield from valid_request(lane, operation, session)
+    answer = yield from _raw(request)
+    if not (answer.responses and answer.responses[-1].ok):
+        raise CannotProve(f"the control request {operation.label} was answered with {_said(answer)}")
+    return request
+
+
+def _small(lane: Lane, operation: Operation, session: Session | None) -> Move:
     """A request without side effects that succeeds; a valid one of the subject where there is none."""
     get = plain_get(lane.contract)
     if get is not None:
@@ -138,7 +151,7 @@ def _small(lane: Lane, session: Session | None) -> Move:
         answer = yield from _raw(request)
         if answer.responses and answer.responses[-1].ok:
             return request
-    return (yield from valid_request(lane, lane.operation, session))
+    return (yield from valid_request(lane, operation, session))
 
 
 def _raw(request: Request) -> Move:

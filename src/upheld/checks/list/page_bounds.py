@@ -47,7 +47,8 @@ from upheld.exchange import NotJson, Request, Response
 from upheld.steps import caller, control, describe, pointed
 
 if TYPE_CHECKING:
-    from upheld.contract import Contract, Operation, Parameter, Resource
+    from upheld.contract import Contract, Operation, Resource
+    from upheld.contract.model import Paging
 
 REQUIREMENT = Requirement(
     title="No page is larger than the contract allows",
@@ -65,10 +66,7 @@ REQUIREMENT = Requirement(
     cwe=("CWE-770",),
 )
 
-_NAMES = {
-    "limit", "size", "pagesize", "perpage", "pagelimit", "maxresults", "maxitems", "top", "$top", "first", "count", "take",
-    "page[size]", "page[limit]",
-}  # fmt: skip
+_TOLD = frozenset({"limit", "size", "pagesize", "perpage", "pagelimit", "maxresults", "maxitems"})
 
 
 def subjects(contract: Contract) -> Subjects:
@@ -76,16 +74,17 @@ def subjects(contract: Contract) -> Subjects:
     found = [
         Subject(op.label, operation=op, resource=families.get(op.label))
         for op in contract.operations
-        if op.method == "GET" and _parameter(op) is not None and op.label not in contract.dangerous
+        if _paging(contract, op) is not None and op.label not in contract.dangerous
     ]
     return found or NotApplicable("no collection lets the client choose the size of a page")
 
 
 def converse(lane: Lane) -> Conversation:
     operation = lane.operation
-    parameter = _parameter(operation)
-    assert parameter is not None
-    most = _maximum(parameter) or lane.contract.policy.limits.page_max
+    paging = _paging(lane.contract, operation)
+    assert paging is not None
+    assert paging.size is not None
+    most = paging.maximum or lane.contract.policy.limits.page_max
     if most is None:
         return Unproven("nobody says how large a page may be", "limits: {page_max: 100}")
     session = yield from caller(lane, operation)
@@ -93,7 +92,7 @@ def converse(lane: Lane) -> Conversation:
     bounded: list[str] = []
     silent = 0
     for size in (most + 1, 10**6, 10**9):
-        query = (*((k, v) for k, v in request.query if k != parameter.name), (parameter.name, str(size)))
+        query = (*((k, v) for k, v in request.query if k != paging.size), (paging.size, str(size)))
         probe = request.with_(query=query)
         response = yield from send(probe)
         if 400 <= response.status < 500:
@@ -121,29 +120,9 @@ def converse(lane: Lane) -> Conversation:
     return Kept(", ".join(bounded))
 
 
-def _parameter(operation: Operation) -> Parameter | None:
-    for parameter in operation.query_parameters:
-        plain = parameter.name.lower().replace("_", "").replace("-", "")
-        if plain in _NAMES and _takes_numbers(parameter):
-            return parameter
-    return None
-
-
-def _branches(parameter: Parameter) -> list[dict[str, Any]]:
-    schema = parameter.schema
-    if not isinstance(schema, dict):
-        return []
-    return [schema, *(s for word in ("anyOf", "oneOf", "allOf") for s in schema.get(word, []) if isinstance(s, dict))]
-
-
-def _takes_numbers(parameter: Parameter) -> bool:
-    kinds = [schema.get("type") for schema in _branches(parameter)]
-    return any("integer" in kind or "number" in kind for kind in kinds if kind)
-
-
-def _maximum(parameter: Parameter) -> int | None:
-    bounds = [schema["maximum"] for schema in _branches(parameter) if isinstance(schema.get("maximum"), int)]
-    return min(bounds, default=None)
+def _paging(contract: Contract, operation: Operation) -> Paging | None:
+    paging = contract.paging(operation)
+    return paging if paging is not None and paging.size is not None else None
 
 
 def _count(family: Resource | None, response: Response) -> int | None:
@@ -168,7 +147,7 @@ def _told(response: Response) -> int | None:
     for level in levels:
         for name, value in level.items() if isinstance(level, dict) else ():
             plain = str(name).lower().replace("_", "").replace("-", "")
-            if plain in _NAMES - {"count", "first", "top"} and type(value) is int:
+            if plain in _TOLD and type(value) is int:
                 return value
     return None
 

@@ -31,9 +31,9 @@ def body_links(contract: Contract, operation: Operation) -> Mapping[str, Resourc
         plain = key(name)
         for ending in ("_id", "_ids", "_uuid", "_key", ""):
             noun = plain.removesuffix(ending) if ending else plain
-            family = families.get(singular(noun)) if not ending or noun != plain else None
-            if family is not None and family.create != operation and (ending or _scalar(contract, inner)):
-                found.setdefault(plain, family)
+            named = families.get(singular(noun)) if not ending or noun != plain else None
+            if named is not None and named.create != operation and (ending or _scalar(contract, inner)):
+                found.setdefault(plain, named)
     return found
 
 

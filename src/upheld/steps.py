@@ -182,9 +182,21 @@ def takes_json(operation: Operation) -> bool:
     return operation.body is not None and isinstance(operation.body.json_schema, Mapping)
 
 
+def touches_only_its_own(contract: Contract, operation: Operation) -> bool:
+    """Calling it changes nothing that was there before: it is safe, names no member, or names one that can be made first."""
+    creates = {r.member: r.create for r in contract.resources if r.create and r.create.label not in contract.dangerous}
+    return operation.safe or all(
+        operation.path.split("{" + parameter.name + "}")[0] + "{" + parameter.name + "}" in creates
+        for parameter in operation.path_parameters
+    )
+
+
+_MYSELF = frozenset({"me", "self", "profile", "account", "current", "user"})
+
+
 def sampled(contract: Contract, keep: Callable[[Operation], bool], most: int, otherwise: str) -> Subjects:
     """At most ``most`` operations that ``keep`` keeps, those that need the fewest preparations first."""
-    found = operations(contract, keep, otherwise)
+    found = operations(contract, lambda op: keep(op) and touches_only_its_own(contract, op), otherwise)
     if isinstance(found, NotApplicable | Unproven):
         return found
     creates = {family.create.label for family in contract.resources if family.create is not None}
@@ -211,7 +223,8 @@ def accepted(lane: Lane, operation: Operation) -> Move:
             if not response.ok:
                 raise CannotProve(f"the control request {operation.label} was answered with {describe(response)}")
             return request, response, request.session
-    session = yield from caller(lane, operation)
+    changes_its_caller = not operation.safe and operation.path.rstrip("/").rsplit("/", 1)[-1] in _MYSELF
+    session = yield from caller(lane, operation, fresh=changes_its_caller)
     request, response = yield from control(lane, operation, session)
     return request, response, session
 

@@ -52,10 +52,11 @@ from upheld.steps import (
     problems_promised,
     takes_json,
     tidy,
+    touches_only_its_own,
 )
 
 if TYPE_CHECKING:
-    from upheld.contract import Contract
+    from upheld.contract import Contract, Operation
 
 REQUIREMENT = Requirement(
     title="a body that cannot be read is refused as such",
@@ -74,7 +75,10 @@ REQUIREMENT = Requirement(
 
 
 def subjects(contract: Contract) -> Subjects:
-    return operations(contract, takes_json, "no operation takes JSON")
+    def keep(operation: Operation) -> bool:
+        return takes_json(operation) and touches_only_its_own(contract, operation)
+
+    return operations(contract, keep, "no operation takes JSON")
 
 
 def converse(lane: Lane) -> Conversation:

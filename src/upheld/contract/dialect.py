@@ -7,11 +7,12 @@ Inner references stay references, so that circles cost nothing and a large docum
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from upheld.contract.references import References, escape, unescape
+from upheld.contract.references import References, escape
 
 if TYPE_CHECKING:
     from upheld.contract.model import JsonSchema
@@ -68,6 +69,8 @@ class Schemas:
         self._targets: dict[str, JsonSchema] = {}
         # Keyed by id: the schema is kept beside the result, so that its id is not given to another one.
         self._tops: dict[int, tuple[Any, JsonSchema]] = {}
+        self._names: dict[str, str] = {}
+        self._taken: set[str] = set()
         self._prepared: dict[tuple[str, Direction], tuple[JsonSchema, frozenset[str]]] = {}
         self._compiled: dict[tuple[int, Direction], tuple[Any, Validator, int]] = {}
         self._room = ROOM
@@ -145,8 +148,8 @@ class Schemas:
             key = (ref, direction)
             if key not in self._prepared:
                 self._prepared[key] = self._prepare(self.target(ref), direction)
-            definitions[_definition(ref)], more = self._prepared[key]
-            todo |= {other for other in more if _definition(other) not in definitions}
+            definitions[self._definition(ref)], more = self._prepared[key]
+            todo |= {other for other in more if self._definition(other) not in definitions}
         return {**prepared, "$defs": {**prepared.get("$defs", {}), **definitions}}
 
     def _prepare(self, schema: JsonSchema, direction: Direction) -> tuple[JsonSchema, frozenset[str]]:
@@ -161,7 +164,7 @@ class Schemas:
                 if key == "$ref" and isinstance(value, str):
                     if value.startswith("#"):
                         refs.add(value)
-                        out[key] = f"#/$defs/{escape(_definition(value))}"
+                        out[key] = f"#/$defs/{self._definition(value)}"
                 elif key in _SCHEMA:
                     out[key] = visit(value)
                 elif key in _SCHEMAS and isinstance(value, list):
@@ -180,6 +183,14 @@ class Schemas:
             return out
 
         return visit(schema), frozenset(refs)
+
+    def _definition(self, ref: str) -> str:
+        """A name under ``$defs`` for what a reference points to: the document's own where a URI can hold it."""
+        if ref not in self._names:
+            name = re.sub(r"[^A-Za-z0-9._-]+", "_", ref.removeprefix("#/components/schemas/"))
+            self._names[ref] = name if name not in self._taken else f"{name}_{len(self._taken)}"
+            self._taken.add(self._names[ref])
+        return self._names[ref]
 
     def _flag(self, schema: Any, flag: str) -> bool:
         if not isinstance(schema, Mapping):
@@ -225,13 +236,6 @@ def _both(target: JsonSchema, siblings: dict[str, Any]) -> JsonSchema:
     if all(key in _ANNOTATIONS or key not in target for key in siblings):
         return {**target, **siblings}
     return {"allOf": [target, siblings]}
-
-
-def _definition(ref: str) -> str:
-    """A name under ``$defs`` for what a reference points to: short where the document's is, and never ambiguous."""
-    start = "#/components/schemas/"
-    name = ref[len(start) :] if ref.startswith(start) else ""
-    return unescape(name) if name and "/" not in name and "%" not in name else ref
 
 
 def _pointer(path: Any) -> str:

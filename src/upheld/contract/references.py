@@ -161,9 +161,10 @@ class _Bundler:
                 self.sources[key] = read(path.read_bytes(), shown)
             except ContractError as error:
                 self.problems.extend(error.problems)
-                self.sources[key] = Located({}, shown)
+                self.sources[key] = Located(None, shown)
             self.pending.append(key)
-        return key
+        # What a file that cannot be read would have held is not missed as well.
+        return key if self.sources[key].value is not None else None
 
     def _check(self, name: str, node: dict[str, Any]) -> None:
         source, ref = self.sources[name], node["$ref"]

@@ -115,8 +115,8 @@ class Driver:
         lane = Lane(self.contract, subject, f"{self.token}{_base36(self._lanes)}")
         source = f"{check.id}[{subject.label}]#{self._lanes}"
         stand = _Stand(source, self.addresses.fresh(), check.requirement.profile == "shipped", spied)
-        began = time.monotonic()
         async with self._slots:
+            began = time.monotonic()
             outcome = await self._converse(check, lane, stand)
         return Played(outcome, source, time.monotonic() - began, stand.shared, stand.last)
 

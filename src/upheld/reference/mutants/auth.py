@@ -2,18 +2,71 @@
 
 from __future__ import annotations
 
-from upheld.reference.mutants import Context, Mutant
+from typing import Annotated
+
+from fastapi import Query
+
+from upheld.reference.api.deps import Services
+from upheld.reference.core.problems import unauthenticated
+from upheld.reference.schemas.accounts import Credentials, Tokens
+from upheld.reference.schemas.base import Date
+from upheld.reference.schemas.orders import GroupBy, SalesReport
+
+from . import Context, Mutant
 
 
-def _expired_accepted(ctx: Context) -> None:
-    ctx.parts.tokens.options["verify_exp"] = False
+async def _open_report(
+    services: Services,
+    start: Annotated[Date, Query()],
+    end: Annotated[Date, Query()],
+    group_by: Annotated[GroupBy, Query()] = "day",
+) -> SalesReport:
+    return await services.orders.sales(start, end, group_by)
+
+
+def _forgotten_dependency(ctx: Context) -> None:
+    ctx.route("GET", "/api/v1/reports/sales", _open_report)
+
+
+def _bare_challenge(ctx: Context) -> None:
+    ctx.alter(
+        lambda scope, answer: answer.with_header("www-authenticate", "Bearer") if answer.status == 401 else answer
+    )
+
+
+def _unknown_user_told(ctx: Context) -> None:
+    sessions = ctx.parts.sessions
+    login = sessions.login
+
+    async def telling(given: Credentials) -> Tokens:
+        async with sessions.units.reading() as uow:
+            known = await uow.users.by_email(given.email)
+        if known is None:
+            await sessions.hasher.verify(given.password, None)
+            raise unauthenticated("Nobody has registered with this email.")
+        return await login(given)
+
+    ctx.replace(sessions, "login", telling)
 
 
 MUTANTS = (
     Mutant(
-        name="auth/expired-accepted",
-        requirement="auth/expired-token",
-        says="An access token is accepted after it has expired.",
-        apply=_expired_accepted,
+        name="auth/forgotten-dependency",
+        requirement="auth/credentials-required",
+        says="The route of the sales report was written without the dependency that asks for credentials.",
+        apply=_forgotten_dependency,
+        also=("http/refusal-status",),
+    ),
+    Mutant(
+        name="auth/bare-challenge",
+        requirement="auth/bearer-challenge",
+        says="A 401 says Bearer and nothing else, as the framework's own class does.",
+        apply=_bare_challenge,
+    ),
+    Mutant(
+        name="auth/unknown-user-told",
+        requirement="auth/user-enumeration",
+        says="The login tells that nobody has registered with this email.",
+        apply=_unknown_user_told,
     ),
 )

@@ -13,7 +13,7 @@ from upheld.reference.core.settings import Settings
 
 
 class HeadBounds:
-    """414 and 431, and the absolute form of a request target."""
+    """414, 431 and what smells of smuggling; and the absolute form of a request target."""
 
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self.app = app
@@ -31,6 +31,10 @@ class HeadBounds:
             # RFC 9112 §3: a target longer than the server wishes to parse MUST be answered with 414.
             raise Problem.of_status(414, f"The request target may have {self.settings.url_limit} octets.")
         fields = scope["headers"]
+        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in fields}:
+            # RFC 9112 §6.1: such a request "might indicate an attempt to perform request smuggling"; whatever is done
+            # with it, the server MUST close the connection after responding.
+            raise Problem.of_status(400, "The length of the body is given twice.", headers={"Connection": "close"})
         size = sum(len(name) + len(value) + 4 for name, value in fields)
         if size > self.settings.header_limit or len(fields) > self.settings.header_count_limit:
             raise Problem.of_status(431, "The header fields are too many or too long.")

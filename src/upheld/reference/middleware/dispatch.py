@@ -78,13 +78,13 @@ class Dispatch:
         method: str = scope["method"]
         if method not in KNOWN:
             raise Problem.of_status(501, "This method is not known here.")
-        methods = self.table.methods(scope["path"])
+        methods = _ORDER if scope["path"] == "*" else self.table.methods(scope["path"])
         if not methods:
             raise Problem.of_status(404)  # a trailing slash is another path: nothing is redirected
         allow = {"Allow": ", ".join(methods)}
         if method not in methods:
             raise Problem.of_status(405, headers=allow)
-        if method == "OPTIONS":
+        if method == "OPTIONS":  # of a path, or of "*": the server as a whole (RFC 9110 §9.3.7)
             await Response(status_code=204, headers=allow)(scope, receive, send)
             return
         if scope["path"] not in self.always_on and await self.maintenance.enabled():

@@ -31,6 +31,8 @@ class ResponseHeaders:
                 headers.update(cross_origin | self.policy.always() | (decision.headers() if decision else {}))
                 for name, value in self.policy.unless_set().items():
                     headers.setdefault(name, value)
+                if message["status"] == 204:
+                    del headers["content-type"]  # of nothing (RFC 9110 §15.3.5)
             await send(message)
 
         await self.app(scope, receive, send_completed)

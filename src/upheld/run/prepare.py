@@ -61,7 +61,7 @@ def opened(
             if targets and "profile" not in target.can:
                 break
             targets[profile] = target
-        running = _enter(stack, targets)
+        running = enter(stack, targets)
         first = next(iter(running.values()))
         if contract is None:
             assert served is not None
@@ -69,7 +69,7 @@ def opened(
         yield Ready(contract, running, next(iter(targets.values())).name)
 
 
-def _enter(stack: contextlib.ExitStack, targets: dict[str, Target]) -> dict[str, Running]:
+def enter(stack: contextlib.ExitStack, targets: dict[str, Target]) -> dict[str, Running]:
     """Start them at the same time: each start is mostly waiting."""
     if len(targets) == 1:
         return {name: stack.enter_context(target) for name, target in targets.items()}

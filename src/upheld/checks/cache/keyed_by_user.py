@@ -105,6 +105,16 @@ def converse(lane: Lane) -> Conversation:
     assert answer is not None
     if not answer.ok:
         raise CannotProve(f"{operation.label} was answered with {describe(answer)}")
+    if family is None and (not mark or mark.encode() not in answer.body):
+        # Somebody else may have asked before us: then both are shown a third user's answer.
+        other: Response = yield from send(request.as_(second), new_connection=True)
+        if other.ok and other.body == answer.body:
+            return Finding(
+                expected=f"{first.name}'s own answer for {first.name}, {second.name}'s for {second.name}",
+                actual=f"{other.status}: both were shown the same, {describe(other)}",
+                sent=f"{operation.label} as {first.name}, then as {second.name}",
+                request=request.as_(second),
+            )
     if not mark or mark.encode() not in answer.body:
         what = "what the user made is not on its first page" if family else "the answer does not name the user"
         return Unproven(f"{what}, so a mix-up could not be told")
@@ -147,5 +157,10 @@ CONFORMING = (
 
 BREACHING = (
     Example("the profile of whoever asked first", subject="GET /api/v1/users/me", alter=_KeyedByPath),
+    Example(
+        "a third user's profile for everybody",
+        subject="GET /api/v1/users/me",
+        alter=lambda q, r: Response.of(200, {"id": "z", "email": "z@example.test", "role": "user"}) if r.ok else r,
+    ),
     Example("the orders of whoever asked first", subject="GET /api/v1/orders", alter=_KeyedByPath),
 )

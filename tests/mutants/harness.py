@@ -1,0 +1,64 @@
+"""Runs the reference with one defect switched on, and tells which requirements went red."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+
+from upheld.check import Check
+from upheld.checks import catalogue, select
+from upheld.contract.load import load
+from upheld.run.examine import Options, examine
+from upheld.run.prepare import bundled, enter
+from upheld.targets import Target
+from upheld.targets.embedded import Embedded
+from upheld.verdict import Run, Verdict
+
+RED = (Verdict.BREACHED, Verdict.ADVISORY)
+
+CHEAP = {"UPHELD_REFERENCE_BCRYPT_COST": "4"}
+"""The suite starts the reference over a hundred times; what a password costs is not what it proves."""
+
+
+def run(
+    mutant: str | None = None,
+    *,
+    only: Iterable[str] = (),
+    environment: Mapping[str, str] | None = None,
+    quick: bool = True,
+    fuzz: bool = False,
+    seed: int = 1,
+) -> Run:
+    """One examination of the reference as shipped and with raised limits, both with the defect."""
+    extra = {**CHEAP, **(environment or {})}
+    if mutant is not None:
+        extra["UPHELD_REFERENCE_MUTANT"] = mutant
+    checks = list(select(only).values())
+    profiles = ("raised", "shipped") if _studies_limits(checks) else ("raised",)
+    with ExitStack() as stack:
+        targets: dict[str, Target] = {}
+        for profile in profiles:
+            own = {name: value.replace("{profile}", profile) for name, value in extra.items()}
+            targets[profile] = Embedded("shipped" if profile == "shipped" else "raised", env=own)
+        running = enter(stack, targets)
+        options = Options(quick=quick, fuzz=fuzz, seed=seed)
+        return examine(load(bundled()), checks, running, options)
+
+
+def _studies_limits(checks: Iterable[Check]) -> bool:
+    return any(check.requirement.profile == "shipped" or check.group == "ratelimit" for check in checks)
+
+
+def red(outcome: Run) -> dict[str, list[str]]:
+    """Requirement → what was seen, of every breach and advisory."""
+    found: dict[str, list[str]] = {}
+    for result in outcome.results:
+        if result.verdict in RED:
+            seen = result.evidence.actual if result.evidence else ""
+            found.setdefault(result.requirement, []).append(f"{result.subject}: {seen}")
+    return found
+
+
+def waits(requirement: str) -> bool:
+    """Whether it is only seen when real time passes."""
+    return catalogue()[requirement].requirement.waits

@@ -1,0 +1,68 @@
+"""We have seen every check fail: each on a mutant of the reference that it alone catches; none on the reference as shipped."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.mutants.harness import red, run, waits
+from upheld.checks import catalogue
+from upheld.reference.mutants import registry
+
+pytestmark = [pytest.mark.mutants, pytest.mark.live]
+
+MUTANTS = sorted(registry().values(), key=lambda mutant: mutant.name)
+NEEDS_FUZZING = {"body/invalid-input", "body/valid-input"}
+"""Requirements about generated requests: without fuzzing there is nothing to judge."""
+
+
+def test_every_requirement_has_a_mutant() -> None:
+    proven = {mutant.requirement for mutant in MUTANTS}
+    assert sorted(set(catalogue()) - proven) == []
+    assert sorted(proven - set(catalogue())) == []
+
+
+def test_the_mutants_name_requirements_that_exist() -> None:
+    named = {name for mutant in MUTANTS for name in mutant.also}
+    assert sorted(named - set(catalogue())) == []
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_only_its_own_check_sees_a_mutant(mutant) -> None:  # type: ignore[no-untyped-def]
+    fuzz = mutant.requirement in NEEDS_FUZZING
+    outcome = run(mutant.name, quick=not waits(mutant.requirement), fuzz=fuzz)
+    assert not outcome.stopped, outcome.stopped
+    seen = red(outcome)
+    assert mutant.requirement in seen, f"{mutant.says} Nobody noticed; {outcome.notes}"
+    others = {name: what for name, what in seen.items() if name not in (mutant.requirement, *mutant.also)}
+    assert not others
+
+
+def test_silent_on_the_reference_as_shipped() -> None:
+    outcome = run(quick=False, fuzz=True)
+    assert red(outcome) == {}
+    assert outcome.exit_status == 0
+    assert not outcome.stopped
+
+
+@pytest.mark.services
+def test_silent_on_postgresql_and_redis(postgres_url: str, redis_url: str) -> None:
+    outcome = run(quick=False, fuzz=True, environment=_services(postgres_url, redis_url))
+    assert red(outcome) == {}
+    assert outcome.exit_status == 0
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_seen_on_postgresql_and_redis(mutant, postgres_url: str, redis_url: str) -> None:  # type: ignore[no-untyped-def]
+    fuzz = mutant.requirement in NEEDS_FUZZING
+    only = [mutant.requirement] if catalogue()[mutant.requirement].converse else []
+    services = _services(postgres_url, redis_url)
+    outcome = run(mutant.name, only=only, quick=not waits(mutant.requirement), fuzz=fuzz, environment=services)
+    assert mutant.requirement in red(outcome)
+
+
+def _services(postgres_url: str, redis_url: str) -> dict[str, str]:
+    return {
+        "UPHELD_REFERENCE_DATABASE_URL": postgres_url.replace("postgresql://", "postgresql+asyncpg://"),
+        "UPHELD_REFERENCE_REDIS_URL": redis_url,
+    }

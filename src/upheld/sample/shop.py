@@ -1,242 +1,17 @@
-"""The sample shop: a small contract and a conforming service in memory, which the catalogue's examples talk to.
-
-An example that breaches changes one thing of it: an answer (`Example.alter`), a rule (`Example.policy`), or the document.
-Time is virtual: the shop's clock moves only when a dialogue waits.
-"""
+"""The sample shop itself: a conforming service in memory. Time is virtual: ``now`` moves only when a dialogue waits."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 from collections.abc import Mapping
-from copy import deepcopy
-from functools import cache
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from upheld.exchange import NotJson, Request, Response, Session
-
-if TYPE_CHECKING:
-    from upheld.check import Example
-    from upheld.contract import Contract
-
-PREFIX = "/api/v1"
-
-POLICY: dict[str, Any] = {
-    "upheld": 1,
-    "prefix": PREFIX,
-    "errors": {"format": "rfc9457", "require": ["type", "title", "status"], "errors_member": "errors"},
-    "identities": {
-        "alice": {"role": "user"},
-        "bob": {"role": "user"},
-        "admin": {"role": "admin", "user": "admin@example.test", "password_env": "SHOP_ADMIN_PASSWORD"},
-    },
-    "roles": [{"op": "DELETE /items/*", "allow": ["admin"]}],
-    "ownership": {"foreign": 404},
-    "rate_limits": [
-        {"op": "POST /auth/login", "quota": "10/min", "key": "ip"},
-        {"op": "POST /auth/refresh", "quota": "30/min", "key": "ip"},
-        {"op": "**", "quota": "100/min", "key": "user-or-ip", "exempt": ["/health"]},
-    ],
-    "rate_limit": {"algorithm": "token-bucket", "headers": "draft-10", "retry_after": "required"},
-    "caching": {"authenticated": "private", "routes": {"GET /items": "60s", "GET /items/*": "60s"}},
-    "cors": {"origins": ["https://app.example.test"], "credentials": False},
-    "auth": {"refresh": {"op": "POST /auth/refresh", "body": {"refresh_token": "$refresh"}, "rotates": True}},
-}
-
-
-def _problem(description: str, *headers: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        "headers": {name: {"required": True, "schema": {"type": "string"}} for name in headers},
-    }
-
-
-@cache
-def _document() -> dict[str, Any]:
-    def ref(name: str) -> dict[str, Any]:
-        return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
-
-    problems = {
-        "400": _problem("malformed"),
-        "422": _problem("invalid"),
-        "429": _problem("too many requests", "Retry-After"),
-        "500": _problem("our fault"),
-    }
-    secured = {**problems, "401": _problem("no valid credentials", "WWW-Authenticate"), "403": _problem("not allowed")}
-    bearer = [{"bearer": []}]
-    item_id = {"name": "item_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-    order_id = {"name": "order_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-    paging = [
-        {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100}},
-        {"name": "cursor", "in": "query", "schema": {"type": "string"}},
-    ]
-    missing = {"404": _problem("no such thing")}
-    location = {"Location": {"required": True, "schema": {"type": "string"}}}
-
-    def body(name: str) -> dict[str, Any]:
-        return {"required": True, "content": ref(name)}
-
-    def operation(id: str, responses: dict[str, Any], **rest: Any) -> dict[str, Any]:
-        return {"operationId": id, "responses": responses, **rest}
-
-    paths = {
-        "/health": {"get": operation("health", {"200": {"description": "alive", "content": ref("Health")}})},
-        f"{PREFIX}/auth/register": {
-            "post": operation(
-                "register",
-                {
-                    "201": {"description": "made", "content": ref("User"), "headers": location},
-                    "409": _problem("taken"),
-                    **problems,
-                },
-                requestBody=body("Credentials"),
-            )
-        },
-        f"{PREFIX}/auth/login": {
-            "post": operation(
-                "login",
-                {"200": {"description": "in", "content": ref("Tokens")}, "401": secured["401"], **problems},
-                requestBody=body("Credentials"),
-            )
-        },
-        f"{PREFIX}/auth/refresh": {
-            "post": operation(
-                "refresh",
-                {"200": {"description": "in", "content": ref("Tokens")}, "401": secured["401"], **problems},
-                requestBody=body("Refresh"),
-            )
-        },
-        f"{PREFIX}/users/me": {
-            "get": operation("me", {"200": {"description": "you", "content": ref("User")}, **secured}, security=bearer)
-        },
-        f"{PREFIX}/items": {
-            "get": operation(
-                "listItems",
-                {"200": {"description": "a page", "content": ref("ItemPage")}, **problems},
-                parameters=paging,
-            ),
-            "post": operation(
-                "createItem",
-                {
-                    "201": {"description": "made", "content": ref("Item"), "headers": location},
-                    "409": _problem("taken"),
-                    **secured,
-                },
-                requestBody=body("NewItem"),
-                security=bearer,
-            ),
-        },
-        f"{PREFIX}/items/{{item_id}}": {
-            "parameters": [item_id],
-            "get": operation("readItem", {"200": {"description": "it", "content": ref("Item")}, **missing, **problems}),
-            "put": operation(
-                "replaceItem",
-                {"200": {"description": "it", "content": ref("Item")}, **missing, **secured},
-                requestBody=body("NewItem"),
-                security=bearer,
-            ),
-            "delete": operation("deleteItem", {"204": {"description": "gone"}, **missing, **secured}, security=bearer),
-        },
-        f"{PREFIX}/orders": {
-            "get": operation(
-                "listOrders",
-                {"200": {"description": "a page", "content": ref("OrderPage")}, **secured},
-                parameters=paging,
-                security=bearer,
-            ),
-            "post": operation(
-                "createOrder",
-                {"201": {"description": "made", "content": ref("Order"), "headers": location}, **secured},
-                requestBody=body("NewOrder"),
-                security=bearer,
-            ),
-        },
-        f"{PREFIX}/orders/{{order_id}}": {
-            "parameters": [order_id],
-            "get": operation(
-                "readOrder",
-                {"200": {"description": "it", "content": ref("Order")}, **missing, **secured},
-                security=bearer,
-            ),
-            "delete": operation("deleteOrder", {"204": {"description": "gone"}, **missing, **secured}, security=bearer),
-        },
-    }
-    text = {"type": "string", "minLength": 1, "maxLength": 100}
-    identifier = {"type": "string"}
-
-    def thing(required: list[str], **properties: Any) -> dict[str, Any]:
-        return {"type": "object", "required": required, "properties": properties, "additionalProperties": False}
-
-    quantity = {"type": "integer", "minimum": 1, "maximum": 1000}
-    schemas = {
-        "Problem": {
-            "type": "object",
-            "required": ["type", "title", "status"],
-            "properties": {
-                "type": {"type": "string"},
-                "title": {"type": "string"},
-                "status": {"type": "integer"},
-                "detail": {"type": "string"},
-                "errors": {"type": "array", "items": {"type": "object"}},
-            },
-        },
-        "Health": thing(["status"], status={"type": "string"}),
-        "Credentials": thing(
-            ["email", "password"],
-            email={"type": "string", "format": "email", "maxLength": 200},
-            password={"type": "string", "minLength": 8, "maxLength": 72, "format": "password"},
-        ),
-        "Refresh": thing(["refresh_token"], refresh_token={"type": "string"}),
-        "Tokens": thing(
-            ["access_token", "refresh_token", "token_type", "expires_in"],
-            access_token={"type": "string"},
-            refresh_token={"type": "string"},
-            token_type={"type": "string"},
-            expires_in={"type": "integer"},
-        ),
-        "User": thing(["id", "email", "role"], id=identifier, email={"type": "string"}, role={"type": "string"}),
-        "NewItem": thing(["name", "quantity"], name=text, quantity=quantity),
-        "Item": thing(["id", "name", "quantity"], id=identifier, name=text, quantity=quantity),
-        "ItemPage": thing(["items"], items={"type": "array", "items": {"$ref": "#/components/schemas/Item"}}),
-        "NewOrder": thing(["note"], note=text),
-        "Order": thing(["id", "note", "owner_id"], id=identifier, note=text, owner_id=identifier),
-        "OrderPage": thing(["items"], items={"type": "array", "items": {"$ref": "#/components/schemas/Order"}}),
-    }
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Sample shop", "version": "1"},
-        "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-        },
-    }
-
-
-@cache
-def _plain() -> Contract:
-    from upheld.contract.load import from_parts
-
-    return from_parts(deepcopy(POLICY), deepcopy(_document()), name="sample")
-
-
-def contract(example: Example | None = None) -> Contract:
-    """The sample's contract, with what the example changes of it."""
-    if example is None or (not example.policy and example.document is None):
-        return _plain()
-    from upheld.contract.load import from_parts
-
-    document = deepcopy(_document())
-    if example.document is not None:
-        example.document(document)
-    return from_parts({**deepcopy(POLICY), **example.policy}, document, name="sample")
-
-
-def merged(policy: Mapping[str, Any]) -> dict[str, Any]:
-    """The sample's policy with these top-level keys replaced."""
-    return {**deepcopy(POLICY), **policy}
-
+from upheld.sample.document import PREFIX, document
 
 _ORIGIN = "https://app.example.test"
 _NOT_FOUND = "Not Found"
@@ -257,6 +32,8 @@ class Shop:
         self.refreshes: dict[str, tuple[str, str, bool]] = {}
         """Refresh token → (user, family, used)."""
         self.revoked: set[str] = set()
+        self._tokens_of: dict[str, str] = {}
+        """Access token → user."""
         self.items: dict[str, dict[str, Any]] = {"i0": {"id": "i0", "name": "first", "quantity": 1}}
         self.orders: dict[str, dict[str, Any]] = {}
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
@@ -324,11 +101,11 @@ class Shop:
             return Response.problem(431)
         if request.body is not None and len(request.body) > 1024 * 1024:
             return Response.problem(413)
-        table = set(_document()["paths"])
+        table = set(document()["paths"])
         template, item = self._route(path, table)
         if template is None:
             return Response.problem(404)
-        declared = {name.upper() for name in _document()["paths"][template] if name != "parameters"}
+        declared = {name.upper() for name in document()["paths"][template] if name != "parameters"}
         if method == "OPTIONS":
             return self._preflight(request, declared)
         if method == "HEAD" and "GET" in declared:
@@ -336,7 +113,7 @@ class Shop:
         if method not in declared:
             allow = ", ".join(sorted(declared | {"OPTIONS"} | ({"HEAD"} if "GET" in declared else set())))
             return Response.problem(405, allow=allow)
-        operation = _document()["paths"][template][method.lower()]
+        operation = document()["paths"][template][method.lower()]
         user = self._user(request)
         if operation.get("security"):
             if user is None:
@@ -410,7 +187,7 @@ class Shop:
         except (ValueError, RecursionError, NotJson):
             return Response.problem(400), None
         name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
-        schema = _document()["components"]["schemas"][name]
+        schema = document()["components"]["schemas"][name]
         if not isinstance(payload, dict):
             return self._invalid("#", "an object"), None
         problems = []
@@ -502,10 +279,6 @@ class Shop:
     def _profile(self, user: str) -> dict[str, Any]:
         return {"id": user, "email": user, "role": self.users[user][1]}
 
-    @property
-    def _tokens_of(self) -> dict[str, str]:
-        return self.__dict__.setdefault("_access", {})
-
     def _tokens(self, user: str, family: str) -> Response:
         number = next(self._ids)
         access = _token({"sub": user, "jti": f"a{number}", "type": "access", "iat": 1, "exp": 901})
@@ -522,9 +295,6 @@ def _refuse(name: str) -> Any:
 
 def _token(claims: Mapping[str, Any]) -> str:
     """A signed JWT (HS256), made without a library so that examples load nothing heavy."""
-    import base64
-    import hashlib
-    import hmac
 
     def encode(data: bytes) -> str:
         return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
@@ -540,9 +310,9 @@ def _fits(value: Any, rule: Mapping[str, Any]) -> bool:
             return False
         if rule.get("format") == "email" and "@" not in value:
             return False
-        return rule.get("minLength", 0) <= len(value) <= rule.get("maxLength", 1 << 20)
+        return bool(rule.get("minLength", 0) <= len(value) <= rule.get("maxLength", 1 << 20))
     if rule["type"] == "integer":
         number = isinstance(value, int | float) and not isinstance(value, bool) and value not in (_INFINITE, -_INFINITE)
         whole = number and value == int(value)
-        return whole and rule.get("minimum", value) <= value <= rule.get("maximum", value)
+        return bool(whole and rule.get("minimum", value) <= value <= rule.get("maximum", value))
     return True

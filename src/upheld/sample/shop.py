@@ -199,9 +199,9 @@ class Shop:
             if rule is None or not _fits(value, rule):
                 problems.append((key, "is not as the contract says"))
         if problems:
-            document = {"type": "about:blank", "title": "Unprocessable Content", "status": 422}
+            refusal = {"type": "about:blank", "title": "Unprocessable Content", "status": 422}
             errors = [{"pointer": f"#/{key}", "detail": detail} for key, detail in problems]
-            return Response.of(422, {**document, "errors": errors}, content_type="application/problem+json"), None
+            return Response.of(422, {**refusal, "errors": errors}, content_type="application/problem+json"), None
         return None, payload
 
     # -- handlers --------------------------------------------------------------------------------------------------------

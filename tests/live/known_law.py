@@ -28,8 +28,7 @@ async def answer(path: str) -> tuple[int, bytes, bool]:
         await asyncio.sleep(0.150)
     elif path == "/stall":
         # Everybody waits for the end of the stall, as behind a stopped process.
-        while asyncio.get_running_loop().time() % 2.0 < 0.6:
-            await asyncio.sleep(0.005)
+        await asyncio.sleep(max(0.0, 0.6 - asyncio.get_running_loop().time() % 2.0))
     elif path == "/never":
         await asyncio.sleep(3600)
     status = {"/wall": 429, "/fail": 500, "/redirect": 302}.get(path, 200)

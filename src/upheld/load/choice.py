@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from upheld.contract import Contract, Operation, Resource
 
 MOST_TEMPLATES = 60
-SIGNED_IN_BY = "signed-in identities; `identities:` names them and `auth:` tells how they come in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +34,10 @@ class Chosen:
 class Chooser:
     """Goes through a contract's operations. Raises `SetupError` when the service is not what the contract describes."""
 
-    def __init__(self, contract: Contract, members: Members, *, copies: int, namespace: str) -> None:
+    def __init__(self, contract: Contract, members: Members, *, copies: int) -> None:
         self.contract = contract
         self.members = members
         self._copies = copies
-        self._namespace = namespace
         self._answers: list[int] = []
 
     def choose(self, operation: Operation) -> Chosen:
@@ -52,8 +50,9 @@ class Chooser:
             return login
         callers = self.members.callers(operation)
         if not callers:
-            roles = self.contract.roles(operation)
-            raise CannotMake(f"nobody{f' with the role {chr(32).join(roles)}' if roles else ''} is signed in for it")
+            role = " or ".join(self.contract.roles(operation) or ())
+            line = f"identities: {{…: {{role: {role or 'user'}, user: …, password_env: …}}}}"
+            raise CannotMake(f"nobody{' with the role ' if role else ''}{role} is signed in for it", line)
         family = self.members.family(operation)
         if family is None:
             return self._alone(operation, callers)
@@ -73,7 +72,7 @@ class Chooser:
         auth = self.contract.auth
         if auth.login is not None and auth.login.operation == operation:
             made: list[Template] = []
-            why = "it needs " + SIGNED_IN_BY
+            why = "nobody is signed in"
             for session in self.members.sessions:
                 try:
                     made.append(sign_in(auth.login, session))
@@ -190,7 +189,7 @@ class Chooser:
                         ids=ids,
                         known=self.members.known(turn),
                         copies=copies,
-                        namespace=f"{self._namespace}{turn:02d}",
+                        namespace=f"{self.members.namespace}{turn:02d}",
                     )
                 )
             )

@@ -247,13 +247,14 @@ class Driver:
 
     def result(self) -> dict[str, Any]:
         """Everything that the verdict needs."""
-        wall = time.monotonic() - self._zero
+        wall = time.monotonic() - self._zero if self._zero else 0.0
         return {
             "plan": self.plan.digest,
             "measured": self.measured,
             "stopped": self.stopped,
             "delay_ms": histogram.percentile(self._lateness, 0.99) or 0.0,
-            "cpu": (time.process_time() - self._cpu) / wall if self._zero and wall > 0 else 0.0,
+            "wall_seconds": wall,
+            "cpu_seconds": time.process_time() - self._cpu,
             "most_in_flight": self.most_in_flight,
             "starved": dict(self.starved),
             "warmup": self.warm.to_json(),

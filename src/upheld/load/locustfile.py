@@ -139,7 +139,7 @@ def _finish() -> None:
     for note in run.notes:
         log.info("%s", note)
     for row in run.rows:
-        log.info("%-12s %s (%s)", row.verdict, row.name, row.reason)
+        log.info("%-12s %s%s", row.verdict, row.name, f": {row.reason}" if row.reason else "")
     _status[0] = Exit.BREACHED if any(row.verdict == MISSED for row in run.rows) else Exit.KEPT
 
 

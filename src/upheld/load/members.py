@@ -58,7 +58,7 @@ class Members:
         """(label, identity) → requests sent."""
         self._http = http
         self._secrets = secrets
-        self._namespace = namespace
+        self.namespace = namespace
         self._count = 0
         self._all: dict[str, list[Member]] = defaultdict(list)
         self._made: list[tuple[Resource, Member]] = []
@@ -73,7 +73,7 @@ class Members:
         """Send one request of a template, as a generator would. Raises `TargetUnreachable`."""
         self._count += 1
         who = identity or template.identity
-        unique = f"{self._namespace}{self._count:06d}"
+        unique = f"{self.namespace}{self._count:06d}"
         splices = {UNIQUE: unique, UNIQUE_UPPER: unique.upper(), MEMBER: member}
         known = {k: v for k, v in self._secrets.get(template.person, {}).items() if isinstance(v, str)}
         values = {**known, **splices}
@@ -153,7 +153,7 @@ class Members:
                 ids=outer,
                 known=self.known(turn),
                 copies=turn + 1,
-                namespace=f"{self._namespace}m{self._count}",
+                namespace=f"{self.namespace}m{self._count}",
             )[-1]
         except CannotMake as cannot:
             self.refused[create.label] = str(cannot)

@@ -96,7 +96,7 @@ def _told(left_out: Iterable[LeftOut]) -> Iterable[str]:
 def _notes(plan: Plan, result: Mapping[str, Any]) -> Iterable[str]:
     warm = Counts.from_json(result["warmup"])
     if plan.warmup:
-        said = f"warm-up: {plan.warmup:g} s and {warm.sent} requests before the measured part are not judged"
+        said = f"warm-up: {plan.warmup:.3g} s and {warm.sent} requests before the measured part are not judged"
         yield said + (
             f"; {warm.failed} errors, {warm.throttled} x 429 among them" if warm.failed + warm.throttled else ""
         )
@@ -105,8 +105,9 @@ def _notes(plan: Plan, result: Mapping[str, Any]) -> Iterable[str]:
     delay = float(result["delay_ms"])
     if delay > 5:
         yield f"the generator itself was up to {delay:.0f} ms late for 99 % of its requests; latencies contain that"
-    if float(result["cpu"]) > BUSY:
-        yield f"the generator used {float(result['cpu']):.0%} of a processor; it may not manage a higher rate"
+    wall, busy = float(result["wall_seconds"]), float(result["cpu_seconds"])
+    if busy > BUSY * wall:
+        yield f"the generator used {busy / wall:.0%} of a processor; it may not manage a higher rate"
     for name, lacking in result["starved"].items():
         yield f"{name}: {lacking} requests were not sent, because nothing was left for them to use up"
 
@@ -170,4 +171,6 @@ def _result(item: LatencyRow, run: LoadRun, contract: Contract) -> Result:
 def _measured(item: LatencyRow) -> str:
     samples = item.sent - item.throttled
     said = f"{item.over / samples:.2%} of {samples} over {item.limit_ms:g} ms"
-    return f"{said}, at most {item.share_over_high:.2%} for certain" if item.share_over_high is not None else said
+    return (
+        f"{said}, at most {item.share_over_high:.2%} with 95% certainty" if item.share_over_high is not None else said
+    )

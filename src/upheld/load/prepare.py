@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets as entropy
 import string
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal
@@ -43,8 +44,11 @@ def prepared(
     profile: Literal["raised", "shipped"] = "shipped",
     listener: Listener = silent,
     seed: int = 0,
+    stop: threading.Event | None = None,
+    keep: bool = False,
 ) -> Iterator[tuple[Plan, Secrets]]:
-    """The plan and its secrets; on leaving, what was made for it is deleted again where the contract offers that.
+    """The plan and its secrets; on leaving, what was made for it is deleted again where the contract offers that, unless
+    ``keep`` says that the plan is for later.
 
     Raises `TargetUnreachable`, and `SetupError` when the service is not what the contract describes.
     """
@@ -56,36 +60,47 @@ def prepared(
     used = sessions_in_use(sessions)
     known: Secrets = {session.name: secrets_of(session) for session in used}
     each = EACH_RAISED if profile == "raised" else EACH_SHIPPED
-    with Plain(origin) as http:
+    # Waits for a quota end with the load.
+    with Plain(origin, sleep=(stop or threading.Event()).wait) as http:
         members = Members(contract, used, http, known, namespace=namespace, each=each)
         try:
-            plan = _plan(contract, origin, members, seconds, wanted, profile, listener, seed, namespace)
+            plan = make_plan(
+                contract,
+                members,
+                origin=origin,
+                seconds=seconds,
+                rate=wanted,
+                profile=profile,
+                seed=seed,
+                listener=listener,
+            )
             needed = {name: known[name] for name in plan.identities}
             yield plan, needed
         finally:
-            listener(Progress("step", "load: deleting what was made for it"))
-            with suppress(TargetUnreachable):
-                http.patience = 0
-                members.discard_all()
+            if not keep:
+                listener(Progress("step", "load: deleting what was made for it"))
+                with suppress(TargetUnreachable):
+                    http.patience = 0
+                    members.discard_all()
 
 
-def _plan(
+def make_plan(
     contract: Contract,
-    origin: str,
     members: Members,
+    *,
+    origin: str,
     seconds: float,
-    wanted: float,
+    rate: float,
     profile: Literal["raised", "shipped"],
-    listener: Listener,
     seed: int,
-    namespace: str,
+    listener: Listener = silent,
 ) -> Plan:
+    """The plan, made by asking the service through ``members``."""
     warmup = min(WARMUP, seconds / 6)
     limits = _limits(contract)
     listener(Progress("step", "load: making members to work on"))
     members.make_all()
-    copies = round(wanted * (seconds + warmup))
-    chooser = Chooser(contract, members, copies=copies, namespace=namespace)
+    chooser = Chooser(contract, members, copies=round(rate * (seconds + warmup)))
     chosen: list[Chosen] = []
     left_out: list[LeftOut] = []
     for number, operation in enumerate(contract.operations):
@@ -96,25 +111,23 @@ def _plan(
             chosen.append(chooser.choose(operation))
         except CannotMake as cannot:
             kind = contract.latency_class(operation)
-            left_out.append(LeftOut(operation.label, kind, limits[kind], str(cannot)))
+            left_out.append(LeftOut(operation.label, kind, limits[kind], str(cannot), cannot.add))
     chooser.check()
     demands = [item.demand for item in chosen]
-    rates = shares(contract, demands, wanted)
+    rates = shares(contract, demands, rate)
     arrivals: Arrivals = "poisson"
     notes: list[str] = []
     if profile == "shipped" and contract.rate_rules:
         allowed = within_quotas(contract, demands, rates, members.spent)
         if sum(allowed) < sum(rates) * 0.999:
             notes.append(
-                f"the rate limits allow {sum(allowed):.3g}/s of {wanted:g}/s with {len(members.sessions)} identities "
+                f"the rate limits allow {sum(allowed):.3g}/s of {rate:g}/s with {len(members.sessions)} identities "
                 "from one address; start the target with raised limits (target.profiles.raised) for the full rate"
             )
         # A burst would break a quota that the mean keeps.
         rates, arrivals = allowed, "even"
-    pressed = tuple(
-        _pressed(contract, item, rate, limits) for item, rate in zip(chosen, rates, strict=True) if rate > 0
-    )
-    starved = [item.demand.operation for item, rate in zip(chosen, rates, strict=True) if rate <= 0]
+    pressed = tuple(_pressed(contract, item, own, limits) for item, own in zip(chosen, rates, strict=True) if own > 0)
+    starved = [item.demand.operation for item, own in zip(chosen, rates, strict=True) if own <= 0]
     left_out += [_without_quota(contract, operation, limits) for operation in starved]
     notes += _forecast(contract, pressed, seconds, warmup)
     return Plan(
@@ -123,7 +136,7 @@ def _plan(
         seed=seed,
         seconds=seconds,
         warmup=warmup,
-        drain=min(30.0, max(5.0, 3 * max(limits.values()) / 1000)),
+        drain=_drain(max(limits.values()) / 1000),
         arrivals=arrivals,
         max_error_rate=contract.policy.load.max_error_rate,
         operations=pressed,
@@ -131,6 +144,11 @@ def _plan(
         left_out=tuple(left_out),
         notes=tuple(notes),
     )
+
+
+def _drain(longest: float) -> float:
+    """Seconds to wait for late answers: beyond any limit, so that whatever is missing then is over it."""
+    return max(5.0, longest + 1.0, min(30.0, 3 * longest))
 
 
 def _limits(contract: Contract) -> Mapping[str, float]:

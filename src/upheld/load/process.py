@@ -23,17 +23,20 @@ from upheld.verdict import Listener, Progress
 STARTS_WITHIN = 60.0
 STOPS_WITHIN = 10.0
 LOOKS_UP_EVERY = 0.2
+INTERRUPTED = "interrupted before anything was measured"
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 
 
 def generate(
-    plan: Plan, secrets: Secrets, listener: Listener, stop: threading.Event | None = None
+    plan: Plan, secrets: Secrets, listener: Listener, stop: threading.Event
 ) -> tuple[dict[str, Any] | None, str]:
     """Run the plan in a process of its own. Returns what it counted, and why that counts for nothing (empty when it does).
 
     Ctrl-C, or ``stop`` from another thread, ends it; what was measured until then comes back. A second Ctrl-C raises
     KeyboardInterrupt.
     """
+    if stop.is_set():
+        return None, INTERRUPTED
     with tempfile.TemporaryDirectory(prefix="upheld-load-") as folder, (Path(folder) / "stderr").open("w+b") as errors:
         plan_file, result_file = Path(folder) / "plan.json", Path(folder) / "result.json"
         plan_file.write_text(plan.dumps(), encoding="utf-8")
@@ -48,12 +51,13 @@ def generate(
             start_new_session=True,
         )
         try:
-            trouble = _attend(process, plan, secrets, listener, stop or threading.Event())
+            trouble = _attend(process, plan, secrets, listener, stop)
         finally:
             _end(process)
         result = protocol.read(result_file)
         if result is None and not trouble:
-            trouble = f"the generator ended with status {process.returncode}: {_last_line(errors)}"
+            ended = f"the generator ended with status {process.returncode}: {_last_line(errors)}"
+            trouble = INTERRUPTED if stop.is_set() else ended
         return result, trouble
 
 

@@ -44,8 +44,17 @@ def run_load(
     """
     if workers:
         raise UsageError("the load is judged from one generator process in this version; leave --workers out")
+    stop = stop or threading.Event()
     with prepared(
-        contract, base_url, sessions, seconds=seconds, rate=rate, profile=profile, listener=listener, seed=seed
+        contract,
+        base_url,
+        sessions,
+        seconds=seconds,
+        rate=rate,
+        profile=profile,
+        listener=listener,
+        seed=seed,
+        stop=stop,
     ) as (plan, secrets):
         users = max(1, len(plan.identities))
         if not plan.operations:

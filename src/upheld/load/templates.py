@@ -29,7 +29,11 @@ MOST_COPIES = 5_000
 
 
 class CannotMake(Exception):
-    """No request of this operation can be made: why."""
+    """No request of this operation can be made: why, and the line of upheld.yaml that would help."""
+
+    def __init__(self, reason: str, add: str = "") -> None:
+        super().__init__(reason)
+        self.add = add
 
 
 def text(value: str) -> Text:

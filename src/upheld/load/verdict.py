@@ -76,14 +76,9 @@ def _judge(counts: Counts, target: Target, circumstances: Circumstances, seen: S
         return INVALID, "no sample"
     if refused := counts.errors["401"]:
         return INVALID, f"{refused} of {counts.sent} answers were 401: the credentials did not last"
-    if counts.failed / counts.samples > circumstances.max_error_rate:
-        kinds = ", ".join(f"{count} x {kind}" for kind, count in counts.errors.most_common(3))
-        rate = counts.failed / counts.samples
-        return (
-            MISSED,
-            f"{rate:.2%} of {counts.samples} were errors ({kinds}); {circumstances.max_error_rate:.2%} may be",
-        )
-    told = f"{seen.value:.2%} of {seen.n} over {target.limit_ms:g} ms, {seen.low:.2%} to {seen.high:.2%} for certain"
+    if problem := _errors(counts, circumstances):
+        return problem
+    told = f"{seen.value:.2%} of {seen.n} over {target.limit_ms:g} ms, {seen.low:.2%} to {seen.high:.2%} with 95% certainty"
     if seen.low > allowed:
         return _missed(counts, target, circumstances, seen, told)
     if seen.high <= allowed:
@@ -129,7 +124,7 @@ def _longer(seen: Share, allowed: float, seconds: float) -> str:
         return low > allowed or high <= allowed
 
     if not decides(LONGEST_FACTOR):
-        return f"the share is at the limit: {LONGEST_FACTOR:g} times as long may not decide either"
+        return f"a share so near to it is not decided in {LONGEST_FACTOR:g} times as long either"
     low, high = 1.0, LONGEST_FACTOR
     while high - low > 0.005 * low:
         middle = (low + high) / 2

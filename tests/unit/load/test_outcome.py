@@ -1,0 +1,125 @@
+"""From a generator's counts to a load run and its results: nothing that does not add up decides anything."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from tests.unit.load.making import counted, mixed, plan, pressed, result
+
+from upheld import sample
+from upheld.load.counts import Counts
+from upheld.load.outcome import load_run, results
+from upheld.load.plan import LeftOut
+from upheld.verdict import Verdict
+
+PLAN = plan(
+    pressed("GET /a"),
+    pressed("GET /b"),
+    pressed("GET /slow", latency_class="complex", limit_ms=500.0),
+    left_out=(
+        LeftOut("POST /c", "crud", 200.0, "it answers 422 on the quiet service"),
+        LeftOut("PUT /d", "crud", 200.0, "x"),
+    ),
+)
+COUNTS = {
+    "GET /a": counted(mixed(1_000, 0.01)),
+    "GET /b": counted(mixed(30, 0.0)),
+    "GET /slow": counted(mixed(1_000, 0.2, slow=900.0), 500.0),
+}
+
+
+def test_rows_for_operations_and_classes() -> None:
+    run = load_run(PLAN, result(PLAN, COUNTS), users=2)
+    assert run.valid
+    assert (run.model, run.users, run.rate, run.seconds) == ("open", 2, 30.0, 60.0)
+    assert {row.name: row.verdict for row in run.rows} == {
+        "GET /a": "met",
+        "GET /b": "not decided",
+        "GET /slow": "missed",
+        "class crud": "met",
+        "class complex": "missed",
+    }
+    crud = next(row for row in run.rows if row.name == "class crud")
+    assert (crud.sent, crud.over) == (1_030, 10)
+    assert any(note.startswith("left out: POST /c: it answers 422") for note in run.notes)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"plan": "another"}, "belong to another plan"),
+        ({"operations": {}}, "no counts of GET /a"),
+        ({"operations": None}, "damaged"),
+        ({"delay_ms": "late"}, "damaged"),
+        ({"measured": None}, "damaged"),
+    ],
+)
+def test_counts_that_do_not_fit_decide_nothing(change: dict[str, Any], says: str) -> None:
+    run = load_run(PLAN, result(PLAN, COUNTS, **change))
+    assert not run.valid
+    assert says in run.reason
+    assert {row.verdict for row in run.rows} == {"invalid"}
+
+
+def test_one_lost_sample_makes_the_run_invalid() -> None:
+    lost = Counts.from_json(COUNTS["GET /a"].to_json())
+    lost.ok -= 1
+    run = load_run(PLAN, result(PLAN, {**COUNTS, "GET /a": lost}))
+    assert not run.valid
+    assert "the counts of GET /a do not add up: 1000 sent, but 999 ok" in run.reason
+
+
+def test_no_counts_at_all() -> None:
+    run = load_run(PLAN, None, trouble="the generator ended with status 1: boom")
+    assert not run.valid
+    assert run.reason == "the generator ended with status 1: boom"
+    assert not load_run(PLAN, None).valid
+    assert {item.verdict for item in results(run, sample.contract())} == {Verdict.UNPROVEN}
+
+
+def test_an_operation_that_was_never_sent_is_never_met() -> None:
+    run = load_run(PLAN, result(PLAN, {**COUNTS, "GET /b": Counts()}))
+    assert next(row for row in run.rows if row.name == "GET /b").verdict == "invalid"
+
+
+def test_what_a_reader_has_to_know_is_in_the_notes() -> None:
+    warm = counted(mixed(40, 0.0), throttled=2)
+    run = load_run(
+        PLAN,
+        result(
+            PLAN, COUNTS, warmup=warm.to_json(), stopped="interrupted", measured=12.5, delay_ms=30.0, cpu_seconds=64.0,
+            starved={"DELETE /x": 3},
+        ),
+    )  # fmt: skip
+    notes = "\n".join(run.notes)
+    for said in ("42 requests before the measured part", "2 x 429", "stopped after 12.5 of 60 s", "up to 30 ms late"):
+        assert said in notes
+    assert "98% of a processor" in notes
+    assert "DELETE /x: 3 requests were not sent" in notes
+    assert run.valid
+    assert run.reason == "interrupted"
+
+
+def test_results() -> None:
+    run = load_run(PLAN, result(PLAN, COUNTS))
+    by_subject = {item.subject: item for item in results(run, sample.contract())}
+    assert {subject: item.verdict for subject, item in by_subject.items()} == {
+        "GET /a": Verdict.UPHELD,
+        "GET /b": Verdict.UNPROVEN,
+        "GET /slow": Verdict.BREACHED,
+        "class crud": Verdict.UPHELD,
+        "class complex": Verdict.BREACHED,
+        "POST /c": Verdict.UNPROVEN,
+        "PUT /d": Verdict.UNPROVEN,
+    }
+    assert {(item.requirement, item.level, item.catalogue) for item in by_subject.values()} == {
+        ("latency/p95", "MUST", ("PERF-01",))
+    }
+    breach = by_subject["GET /slow"].evidence
+    assert breach is not None
+    assert breach.again.startswith("upheld load ")
+    assert all(dataclasses.astuple(breach)[:5])
+    assert by_subject["GET /a"].detail.startswith("1.00% of 1000 over 200 ms, at most 1.")
+    assert "422" in by_subject["POST /c"].reason

@@ -1,0 +1,310 @@
+"""Plans: what they hold, how they travel, and that no secret is in them."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.load.making import plan, pressed
+
+from upheld import sample
+from upheld.contract.load import from_parts
+from upheld.errors import SetupError
+from upheld.exchange import Headers, Request, Response, Session
+from upheld.load.members import Members
+from upheld.load.plan import UNIQUE, LeftOut, Plan, Template, loads, missing_secrets, render
+from upheld.load.prepare import make_plan
+from upheld.load.rates import HASHING
+from upheld.load.run import save_plan
+from upheld.load.schedule import schedule
+from upheld.load.templates import CannotMake, secrets_of, sign_in, templates, text
+
+
+class InMemory:
+    """Stands in for `upheld.load.plain.Plain`: the sample shop, or another service, without a socket."""
+
+    def __init__(self, service: Any) -> None:
+        self.service = service
+        self.sent = 0
+        self.seen: list[Request] = []
+
+    def ask(self, method: str, target: str, headers: Any, body: bytes | None = None) -> Response:
+        self.sent += 1
+        path, _, query = target.partition("?")
+        pairs = tuple(tuple(pair.split("=")) for pair in query.split("&") if pair)
+        request = Request(method, path, pairs, Headers(headers), body)
+        self.seen.append(request)
+        answer: Response = self.service(request)
+        return answer
+
+
+def prepared(
+    profile: Any = "raised",
+    *,
+    rate: float = 50.0,
+    seconds: float = 60.0,
+    policy: dict[str, Any] | None = None,
+    roles: tuple[str, ...] = ("user", "user", "admin"),
+    service: Any = None,
+) -> tuple[Plan, sample.Shop, InMemory, list[Session]]:
+    """The sample's plan, made by talking to its shop in memory."""
+    shop = sample.Shop()
+    sessions = [shop.session(f"{role}{number}", role) for number, role in enumerate(roles)]
+    contract = from_parts({**sample.POLICY, **(policy or {})}, sample.contract().document, name="sample")
+    http = InMemory(service or shop)
+    known = {session.name: secrets_of(session) for session in sessions}
+    members: Any = Members(contract, sessions, http, known, namespace="abcdef", each=3)  # type: ignore[arg-type]
+    made = make_plan(
+        contract, members, origin="http://127.0.0.1:1", seconds=seconds, rate=rate, profile=profile, seed=1
+    )
+    return made, shop, http, sessions
+
+
+# -- travelling ----------------------------------------------------------------------------------------------------------
+
+TEXTS = st.lists(st.text(max_size=5), min_size=1, max_size=5).map(tuple)
+
+
+@given(TEXTS, st.text(max_size=9), TEXTS, st.floats(0.1, 1e4))
+def test_a_plan_survives_its_journey(path: tuple[str, ...], identity: str, body: tuple[str, ...], rate: float) -> None:
+    template = Template(path, identity, headers=(("Content-Type", body),), body=body)
+    made = plan(
+        pressed(templates=(template, Template(("/",))), rate=rate, makes="/a", id_pointer="/id"),
+        pools={"/a": (("1", "alice"),)},
+        left_out=(LeftOut("GET /b", "crud", 200.0, "why"),),
+        notes=("a note",),
+    )
+    assert loads(made.dumps()) == made
+    assert loads(made.dumps()).digest == made.digest
+
+
+@pytest.mark.parametrize(
+    "damage", ["{}", "[]", "nonsense", '{"schema": "upheld.load-plan/1"}', '{"schema": "other/1"}']
+)
+def test_what_is_no_plan_is_refused(damage: str) -> None:
+    with pytest.raises(ValueError, match=r"plan|Expecting"):
+        loads(damage)
+
+
+def test_a_plan_says_whose_secrets_it_needs() -> None:
+    made = plan(
+        pressed(templates=(Template(("/",), "alice"), Template(("/",), person="bob"), Template(("/",), "alice"))),
+        pools={"/a": (("1", "carol"),)},
+    )
+    assert made.identities == ("alice", "bob", "carol")
+    assert list(missing_secrets(made, {"alice": {}})) == ["bob", "carol"]
+
+
+@given(st.lists(st.sampled_from(["q7zk4v9x2m1w", "Q7ZK4V9X2M1W", "upheldmember5x8c", "a", '"', "7"]), max_size=8))
+def test_marks_become_splices(pieces: list[str]) -> None:
+    marked = "".join(pieces)
+    filled = render(text(marked), {"unique": "u1", "UNIQUE": "U1", "member": "m1"})
+    expected = marked.replace("q7zk4v9x2m1w", "u1").replace("Q7ZK4V9X2M1W", "U1").replace("upheldmember5x8c", "m1")
+    assert filled == expected
+
+
+def test_saved_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
+    made, _, _, sessions = prepared()
+    known = {session.name: secrets_of(session) for session in sessions}
+    file, beside = save_plan(made, known, tmp_path / "plan.json")
+    assert loads(file.read_text()) == made
+    assert stat.S_IMODE(beside.stat().st_mode) == 0o600
+    assert json.loads(beside.read_text()) == known
+
+
+def test_no_secret_is_in_a_plan() -> None:
+    made, _, _, sessions = prepared()
+    for session in sessions:
+        for secret in (session.access, session.password, session.refresh):
+            assert secret
+            assert secret not in made.dumps()
+
+
+# -- from the contract ---------------------------------------------------------------------------------------------------
+
+
+def test_the_sample_is_pressed_on_whole() -> None:
+    made, _, _, _ = prepared()
+    assert {item.name for item in made.operations} == {
+        "GET /health", "POST /api/v1/auth/login", "GET /api/v1/users/me", "GET /api/v1/items", "POST /api/v1/items",
+        "GET /api/v1/items/{item_id}", "PUT /api/v1/items/{item_id}", "DELETE /api/v1/items/{item_id}",
+        "GET /api/v1/orders", "POST /api/v1/orders", "GET /api/v1/orders/{order_id}", "DELETE /api/v1/orders/{order_id}",
+    }  # fmt: skip
+    reasons = {item.name: item.reason for item in made.left_out}
+    assert set(reasons) == {"POST /api/v1/auth/register", "POST /api/v1/auth/refresh"}
+    assert "leave an account behind" in reasons["POST /api/v1/auth/register"]
+    login = next(item for item in made.operations if item.latency_class == "auth")
+    assert (login.name, login.limit_ms) == ("POST /api/v1/auth/login", 1000.0)
+    assert login.rate <= HASHING
+    assert made.rate == pytest.approx(50, rel=0.15)
+    assert made.arrivals == "poisson"
+    assert made.drain > max(item.limit_ms for item in made.operations) / 1000
+
+
+def test_every_request_of_the_plan_is_answered_2xx() -> None:
+    made, shop, _, sessions = prepared()
+    statuses = play(made, shop, sessions, limit=400, limits=False)
+    assert set(statuses) <= {200, 201, 204}
+
+
+def test_deletions_use_up_what_creations_make() -> None:
+    made, _, _, _ = prepared()
+    by_name = {item.name: item for item in made.operations}
+    for kind in ("items", "orders"):
+        taker = by_name[f"DELETE /api/v1/{kind}/{{{kind[:-1]}_id}}"]
+        maker = by_name[f"POST /api/v1/{kind}"]
+        assert taker.takes == maker.makes == f"/api/v1/{kind}"
+        assert maker.id_pointer == "/id"
+        assert taker.rate <= 0.9 * maker.rate + 1e-9
+
+
+def test_without_identities_the_secured_operations_are_left_out_and_told() -> None:
+    made, _, _, _ = prepared(roles=())
+    assert {item.name for item in made.operations} <= {
+        "GET /health", "GET /api/v1/items", "GET /api/v1/items/{item_id}",
+    }  # fmt: skip
+    told = {item.name: item for item in made.left_out}
+    assert told["GET /api/v1/users/me"].reason == "nobody is signed in for it"
+    assert told["DELETE /api/v1/items/{item_id}"].reason == "nobody with the role admin is signed in for it"
+    assert "role: admin" in told["DELETE /api/v1/items/{item_id}"].add
+
+
+def test_weights() -> None:
+    weights = {"GET /items": 10, "GET /health": 0, "POST /auth/login": 1}
+    made, _, _, _ = prepared(policy={"load": {"weights": weights}})
+    rates = {item.name: item.rate for item in made.operations}
+    assert "GET /health" not in rates
+    assert rates["GET /api/v1/items"] == pytest.approx(10 * rates["GET /api/v1/users/me"])
+    assert rates["POST /api/v1/auth/login"] == pytest.approx(rates["GET /api/v1/users/me"])
+
+
+def test_what_is_never_sent_is_not_tried_either() -> None:
+    made, _, http, _ = prepared(policy={"never": ["GET /users/me"]})
+    assert not any(request.path.endswith("/users/me") for request in http.seen)
+    assert {item.name: item.reason for item in made.left_out}["GET /api/v1/users/me"]
+
+
+def test_a_request_that_the_quiet_service_refuses_is_not_pressed() -> None:
+    shop = sample.Shop()
+
+    def picky(request: Request) -> Response:
+        return Response.problem(418) if request.path.endswith("/users/me") else shop(request)
+
+    contract = sample.contract()
+    session = shop.session("alice")
+    members: Any = Members(
+        contract, [session], InMemory(picky), {"alice": secrets_of(session)}, namespace="abcdef", each=1  # type: ignore[arg-type]
+    )  # fmt: skip
+    left = make_plan(contract, members, origin="", seconds=10, rate=5, profile="raised", seed=1).left_out
+    assert "it answers 418" in {item.name: item.reason for item in left}["GET /api/v1/users/me"]
+
+
+@pytest.mark.parametrize(("status", "says"), [(404, "not the service"), (401, "no credential works")])
+def test_a_service_that_is_another_one_is_a_set_up_error(status: int, says: str) -> None:
+    with pytest.raises(SetupError, match=says):
+        prepared(service=lambda request: Response.problem(status))
+
+
+# -- quotas --------------------------------------------------------------------------------------------------------------
+
+
+def play(
+    made: Plan, shop: sample.Shop, sessions: list[Session], *, limit: int | None = None, limits: bool = True
+) -> list[int]:
+    """The plan's schedule against the shop's virtual clock; the statuses."""
+    known = {session.name: secrets_of(session) for session in sessions}
+    turns = [count() for _ in made.operations]
+    pools: dict[str, list[tuple[str, str]]] = {name: [] for name in made.pools}
+    statuses, unique, start = [], count(), shop.now
+    rates = [item.rate for item in made.operations]
+    for due, index in schedule(rates, made.warmup + made.seconds, model=made.arrivals, seed=str(made.seed)):
+        if limit is not None and len(statuses) >= limit:
+            break
+        shop.now = start + due
+        if not limits:
+            shop._buckets.clear()
+        item = made.operations[index]
+        template = item.templates[next(turns[index]) % len(item.templates)]
+        identity, member = template.identity, ""
+        if item.takes:
+            if not pools[item.takes]:
+                continue
+            member, maker = pools[item.takes].pop(0)
+            identity = identity or maker
+        values = {UNIQUE: f"u{next(unique):011d}", "member": member}
+        values |= {k: v for k, v in known.get(template.person, {}).items() if isinstance(v, str)}
+        headers = {name: render(value, values) for name, value in template.headers}
+        headers |= dict(known.get(identity, {}).get("headers", ()))
+        body = None if template.body is None else render(template.body, values).encode()
+        answer = InMemory(shop).ask(item.method, render(template.path, values), headers, body)
+        statuses.append(answer.status)
+        if item.makes in pools and answer.ok:
+            pools[item.makes].append((answer.json()["id"], identity))
+    return statuses
+
+
+def test_the_plan_keeps_within_the_declared_quotas() -> None:
+    """The shop's token buckets count what the set-up sent too; ten minutes of its clock, not one 429."""
+    made, shop, _, sessions = prepared("shipped", seconds=600.0, rate=200.0)
+    assert made.arrivals == "even"
+    assert any("the rate limits allow" in note for note in made.notes)
+    statuses = play(made, shop, sessions)
+    assert 429 not in statuses
+    assert set(statuses) <= {200, 201, 204}
+    # /health is exempt; the rest stays near the quotas of three identities and one address.
+    limited = sum(item.rate for item in made.operations if item.name != "GET /health")
+    assert 3 * 100 / 60 < limited < 4 * 100 / 60 + 10 / 60
+
+
+def test_the_shop_would_refuse_the_full_rate() -> None:
+    made, shop, _, sessions = prepared("raised", seconds=60.0, rate=200.0)
+    assert 429 in play(made, shop, sessions)
+
+
+def test_too_few_samples_are_foretold() -> None:
+    made, _, _, _ = prepared("shipped", seconds=30.0)
+    assert any("operations get fewer than 59 requests in 30 s" in note for note in made.notes)
+
+
+def test_tokens_that_do_not_last_are_foretold() -> None:
+    made, _, _, _ = prepared(seconds=600.0, policy={"auth": {**sample.POLICY["auth"], "jwt": {"access_ttl": "5m"}}})
+    assert any("access tokens live 300 s" in note for note in made.notes)
+
+
+# -- templates -----------------------------------------------------------------------------------------------------------
+
+
+def test_unique_values_that_cannot_be_spliced_are_made_beforehand() -> None:
+    def add_code(document: dict[str, Any]) -> None:
+        item = document["components"]["schemas"]["NewItem"]
+        item["properties"]["code"] = {"type": "string", "pattern": "^[A-Z]{3}-[0-9]{4}$"}
+        item["required"].append("code")
+
+    from upheld.check import Example
+
+    contract = sample.contract(Example("", document=add_code, policy={"unique": ["code"]}))
+    create = contract.operation("POST /api/v1/items")
+    assert create is not None
+    made = templates(contract, create, identity="alice", copies=40, namespace="abcdef")
+    codes = {json.loads(render(item.body or (), {"unique": "u"}))["code"] for item in made}
+    assert len(made) == 40
+    assert len(codes) > 35
+    assert all(re.fullmatch("[A-Z]{3}-[0-9]{4}", code) for code in codes)
+
+
+def test_sign_in_splices_awkward_passwords() -> None:
+    login = sample.contract().auth.login
+    assert login is not None
+    session = Session("eve", "user", 'e"v\\e@example.test', 'p"a$s\\s\n', "t")
+    template = sign_in(login, session)
+    body = json.loads(render(template.body or (), {k: v for k, v in secrets_of(session).items() if isinstance(v, str)}))
+    assert body == {"email": session.user, "password": session.password}
+    with pytest.raises(CannotMake, match="password of eve"):
+        sign_in(login, Session("eve", "user"))

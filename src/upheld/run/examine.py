@@ -13,20 +13,20 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import upheld
 from upheld.check import CannotProve, Check, Finding, Outcome, Unproven
 from upheld.errors import HarnessError, SetupError, TargetDied, UpheldError
 from upheld.exchange import Exchange, Request, Session
 from upheld.report.mask import Masker
 from upheld.run.addresses import Addresses
 from upheld.run.budget import Budget
+from upheld.run.conclude import conclude
 from upheld.run.drive import Driver, Played
 from upheld.run.judge import Case, Judge
 from upheld.run.plan import Plan, Promise, plan
 from upheld.run.transport import HttpTransport
 from upheld.run.watch import Sighting, Watch
 from upheld.steps import canary
-from upheld.verdict import Exit, Listener, LoadRun, Progress, Result, Run, Verdict, silent
+from upheld.verdict import Listener, LoadRun, Progress, Run, silent
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation
@@ -354,65 +354,6 @@ class Examination:
             seed=self.seed,
         )
 
-    # -- the report ------------------------------------------------------------------------------------------------------
-
-    def report(self) -> Run:
-        """What was found, also when the run was cut short."""
-        judge = self.judge()
-        if not self.cases:
-            self.cases = judge.observed(self.plan, self.watch, {})
-            for promise, played in self.played.values():
-                outcome = played.outcome
-                if isinstance(outcome, Finding):
-                    outcome = Unproven(f"seen once ({outcome.actual}); the run ended before it could be repeated")
-                self.cases.append(Case(promise, outcome, played.seconds, 1))
-        known = {case.promise.key for case in self.cases}
-        missing = Unproven(f"the run ended before it ({self.stopped})") if self.stopped else None
-        for promise in self.plan.promises:
-            if promise.key not in known:
-                self.cases.append(Case(promise, promise.settled or missing))
-        results = [judge.result(case) for case in sorted(self.cases, key=lambda case: case.promise.key)]
-        if self.load is not None:
-            from upheld.load.run import results as load_results
-
-            results += load_results(self.load, self.contract)
-        self._note_defects()
-        output = "\n".join(part.running.output for part in self.parts.values() if part.running.output)
-        return Run(
-            contract=str(self.contract.folder or self.contract.name),
-            target=self.options.target_name or (self.raised.running.url if self.parts else ""),
-            version=upheld.__version__,
-            started=self.started.isoformat(timespec="seconds"),
-            seconds=round(self.budget.elapsed, 2),
-            requests=self.budget.sent,
-            seed=self.seed,
-            results=tuple(results),
-            notes=tuple(judge.masker(note) for note in dict.fromkeys(self.notes)),
-            coverage={label: dict(sorted(counts.items())) for label, counts in self.watch.coverage.items()},
-            phases=tuple(self.phases),
-            load=self.load,
-            stopped=judge.masker(self.stopped),
-            exit_status=int(self._exit(results)),
-            target_output=judge.masker(output[-20_000:]),
-        )
-
-    def _note_defects(self) -> None:
-        for id_, what in self.watch.broken.items():
-            self.defects.append(f"{id_}: {what}")
-        self.notes.extend(f"a defect of Upheld, please report it: {defect}" for defect in dict.fromkeys(self.defects))
-
-    def _exit(self, results: Sequence[Result]) -> Exit:
-        if self.fault is not None:
-            return Exit(self.fault.exit_status)
-        if self.stopped == "interrupted":
-            return Exit.INTERRUPTED
-        levels = {"MUST": ("MUST",), "SHOULD": ("MUST", "SHOULD"), "MAY": ("MUST", "SHOULD", "MAY")}
-        gate = levels[self.contract.policy.checks.fail_on]
-        failing = (Verdict.BREACHED, Verdict.ADVISORY)
-        if any(r.verdict is Verdict.BREACHED or (r.verdict in failing and r.level in gate) for r in results):
-            return Exit.BREACHED
-        return Exit.HARNESS if self.defects else Exit.KEPT
-
 
 def examine(
     contract: Contract,
@@ -427,14 +368,14 @@ def examine(
     """
     examination = _prepared(contract, plan(contract, checks, quick=options.quick), options, listener)
     asyncio.run(_within(examination, running, examination.run))
-    return examination.report()
+    return conclude(examination)
 
 
 def press(contract: Contract, running: dict[str, Running], options: Options, listener: Listener = silent) -> Run:
     """Only the load run, with identities made for it."""
     examination = _prepared(contract, Plan(()), options, listener)
     asyncio.run(_within(examination, running, examination.press))
-    return examination.report()
+    return conclude(examination)
 
 
 def _prepared(contract: Contract, made: Plan, options: Options, listener: Listener) -> Examination:

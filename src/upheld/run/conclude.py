@@ -1,0 +1,76 @@
+"""What a run found, put together: also when it was cut short."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import upheld
+from upheld.check import Finding, Unproven
+from upheld.run.judge import Case
+from upheld.verdict import Exit, Result, Run, Verdict
+
+if TYPE_CHECKING:
+    from upheld.run.examine import Examination
+
+
+def conclude(examination: Examination) -> Run:
+    """What was found, also when the run was cut short."""
+    judge = examination.judge()
+    if not examination.cases:
+        examination.cases = judge.observed(examination.plan, examination.watch, {})
+        for promise, played in examination.played.values():
+            outcome = played.outcome
+            if isinstance(outcome, Finding):
+                outcome = Unproven(f"seen once ({outcome.actual}); the run ended before it could be repeated")
+            examination.cases.append(Case(promise, outcome, played.seconds, 1))
+    known = {case.promise.key for case in examination.cases}
+    missing = Unproven(f"the run ended before it ({examination.stopped})") if examination.stopped else None
+    for promise in examination.plan.promises:
+        if promise.key not in known:
+            examination.cases.append(Case(promise, promise.settled or missing))
+    results = [judge.result(case) for case in sorted(examination.cases, key=lambda case: case.promise.key)]
+    if examination.load is not None:
+        from upheld.load.run import results as load_results
+
+        results += load_results(examination.load, examination.contract)
+    _note_defects(examination)
+    output = "\n".join(part.running.output for part in examination.parts.values() if part.running.output)
+    return Run(
+        contract=str(examination.contract.folder or examination.contract.name),
+        target=examination.options.target_name or (examination.raised.running.url if examination.parts else ""),
+        version=upheld.__version__,
+        started=examination.started.isoformat(timespec="seconds"),
+        seconds=round(examination.budget.elapsed, 2),
+        requests=examination.budget.sent,
+        seed=examination.seed,
+        results=tuple(results),
+        notes=tuple(judge.masker(note) for note in dict.fromkeys(examination.notes)),
+        coverage={label: dict(sorted(counts.items())) for label, counts in examination.watch.coverage.items()},
+        phases=tuple(examination.phases),
+        load=examination.load,
+        stopped=judge.masker(examination.stopped),
+        exit_status=int(_exit(examination, results)),
+        target_output=judge.masker(output[-20_000:]),
+    )
+
+
+def _note_defects(examination: Examination) -> None:
+    for id_, what in examination.watch.broken.items():
+        examination.defects.append(f"{id_}: {what}")
+    examination.notes.extend(
+        f"a defect of Upheld, please report it: {defect}" for defect in dict.fromkeys(examination.defects)
+    )
+
+
+def _exit(examination: Examination, results: Sequence[Result]) -> Exit:
+    if examination.fault is not None:
+        return Exit(examination.fault.exit_status)
+    if examination.stopped == "interrupted":
+        return Exit.INTERRUPTED
+    levels = {"MUST": ("MUST",), "SHOULD": ("MUST", "SHOULD"), "MAY": ("MUST", "SHOULD", "MAY")}
+    gate = levels[examination.contract.policy.checks.fail_on]
+    failing = (Verdict.BREACHED, Verdict.ADVISORY)
+    if any(r.verdict is Verdict.BREACHED or (r.verdict in failing and r.level in gate) for r in results):
+        return Exit.BREACHED
+    return Exit.HARNESS if examination.defects else Exit.KEPT

@@ -23,7 +23,7 @@ Unique = Callable[[], str]
 """Gives a name of lower-case letters and digits that nobody else has; ``Lane.unique`` is one."""
 
 _MISSING = object()
-_MAX_DEPTH = 12
+_MAX_DEPTH = 30
 
 
 class _Dead(Exception):
@@ -123,12 +123,9 @@ class Maker:
     # -- one schema ------------------------------------------------------------------------------------------------------
 
     def _make(self, schema: JsonSchema, name: str, trail: tuple[str, ...]) -> Any:
-        if isinstance(schema, Mapping) and isinstance(ref := schema.get("$ref"), str):
-            if trail.count(ref) >= 2 or len(trail) > _MAX_DEPTH:
-                raise _Dead
-            trail = (*trail, ref)
+        trail = self._through(trail, schema)
         schema = self.schemas.expand(schema)
-        if schema is False or len(trail) > _MAX_DEPTH:
+        if schema is False:
             raise _Dead
         if not isinstance(schema, Mapping):
             return "sample"
@@ -146,9 +143,9 @@ class Maker:
             return schema["enum"][0]
         dead: _Dead | None = None
         best: Any = _MISSING
-        for variant in self._variants(schema):
+        for variant, through in self._variants(schema, trail):
             try:
-                value = self._typed(variant, name, trail, is_unique)
+                value = self._typed(variant, name, through, is_unique)
             except _Dead as error:
                 dead = error
                 continue
@@ -159,27 +156,37 @@ class Maker:
             raise dead or _Dead
         return best
 
+    def _through(self, trail: tuple[str, ...], schema: Any) -> tuple[str, ...]:
+        """The references on the way to here. A circle is gone round once; then there must be another way."""
+        ref = schema.get("$ref") if isinstance(schema, Mapping) else None
+        if not isinstance(ref, str):
+            return trail
+        if trail.count(ref) >= 2 or len(trail) >= _MAX_DEPTH:
+            raise _Dead
+        return (*trail, ref)
+
     def _fits(self, schema: JsonSchema, value: Any) -> bool:
         return self.schemas.validator(schema, self.direction).is_valid(value)
 
-    def _variants(self, schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """The schema with its allOf laid together, once for each branch of its anyOf and oneOf."""
+    def _variants(
+        self, schema: Mapping[str, Any], trail: tuple[str, ...]
+    ) -> Iterator[tuple[Mapping[str, Any], tuple[str, ...]]]:
+        """(the schema with its allOf laid together and one branch of its anyOf or oneOf, the references so far)."""
         base = self._flat(schema)
-        choices = [base.get(keyword) for keyword in ("oneOf", "anyOf") if isinstance(base.get(keyword), list)]
-        base = {name: value for name, value in base.items() if name not in ("oneOf", "anyOf")}
-        if not choices:
-            yield base
+        keyword = next((word for word in ("oneOf", "anyOf") if isinstance(base.get(word), list)), None)
+        if keyword is None:
+            yield base, trail
             return
-        for index, raw in enumerate(choices[0] or ()):
+        choices = base.pop(keyword)
+        for raw in choices:
             branch = self._told_apart(base, raw, self.schemas.expand(raw))
             if branch is False:
                 continue
             merged = merge(base, self._flat(branch)) if isinstance(branch, Mapping) else base
-            if len(choices) > 1:
-                other = [self.schemas.expand(item) for item in choices[1] or ()]
-                pick = other[min(index, len(other) - 1)] if other else True
-                merged = merge(merged, self._flat(pick)) if isinstance(pick, Mapping) else merged
-            yield from self._variants(merged) if "oneOf" in merged or "anyOf" in merged else (merged,)
+            try:
+                yield from self._variants(merged, self._through(trail, raw))
+            except _Dead:
+                continue
 
     def _told_apart(self, base: Mapping[str, Any], raw: Any, branch: JsonSchema) -> JsonSchema:
         """The branch of a choice with the value that its discriminator stands for (OpenAPI 3.1.1 §4.8.25)."""
@@ -288,7 +295,7 @@ class Maker:
         kinds = shapes.types(top)
         if kinds & {"integer", "number"} and isinstance(top, Mapping):
             step = top.get("multipleOf", 1)
-            candidates += [value + step * count for value in values for count in (1, -1)]
+            candidates += [max(values) + step, min(values) - step]
         elif "string" in kinds and isinstance(top, Mapping):
             candidates += [unique_text(top, f"{name}{len(values)}", digest(f"{name}{len(values)}"))]
         elif "boolean" in kinds:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -55,15 +55,26 @@ def _by_pattern(pattern: str, hint: str, low: int, high: int | None, seed: str) 
     for guess in guesses:
         if fits(guess):
             return guess
-    chooser = random.Random(seed) if seed else None
-    for extra in (0, 1, 2, 4, 8, low, low + 8):
-        made = from_regex(pattern, extra, chooser)
-        if made is None:
-            break
+    for made in _attempts(pattern, low, seed):
         for value in (made, made + "x" * (low - len(made)), "x" * (low - len(made)) + made):
             if fits(value):
                 return value
     return _by_hypothesis(pattern, low, high, seed)
+
+
+def _attempts(pattern: str, low: int, seed: str) -> Iterator[str]:
+    """Strings that the pattern should match: first the plainest, then at random, which look-aheads often need."""
+    chooser = random.Random(seed) if seed else None
+    for extra in (0, 1, 2, 4, 8, low, low + 8):
+        made = from_regex(pattern, extra, chooser)
+        if made is None:
+            return
+        yield made
+    chooser = random.Random(seed or pattern)
+    for count in range(200):
+        made = from_regex(pattern, (4, 8, 0, low)[count % 4], chooser, plain=count < 50)
+        if made is not None:
+            yield made
 
 
 @lru_cache(maxsize=1024)
@@ -89,21 +100,24 @@ def _python(pattern: str) -> str:
     return pattern
 
 
-def from_regex(pattern: str, extra: int = 0, chooser: random.Random | None = None) -> str | None:
-    """A short string that the pattern should match, ``extra`` more of each repetition; None when it is too clever for us."""
+def from_regex(pattern: str, extra: int = 0, chooser: random.Random | None = None, *, plain: bool = True) -> str | None:
+    """A short string that the pattern should match; None when it is too clever for us.
+
+    ``extra`` more of each repetition; ``plain`` takes letters and digits where a class has them.
+    """
     try:
         # The parser is CPython's own and private; where it changes, Hypothesis takes over.
         from re import _parser as parser  # type: ignore[attr-defined]
 
-        tree = parser.parse(_python(pattern))
-        return _Generator(extra, chooser).sequence(tree)
+        return _Generator(extra, chooser, plain).sequence(parser.parse(_python(pattern)))
     except (ImportError, re.error, NotImplementedError, RecursionError, OverflowError, ValueError):
         return None
 
 
 class _Generator:
-    def __init__(self, extra: int, chooser: random.Random | None) -> None:
+    def __init__(self, extra: int, chooser: random.Random | None, plain: bool) -> None:
         self.extra = extra
+        self.plain = plain
         self.chooser = chooser
         self.groups: dict[int, str] = {}
 
@@ -136,8 +150,8 @@ class _Generator:
         allowed = "".join(self._members(str(op), argument) for op, argument in items[1 if negated else 0 :])
         if negated:
             return self._pick("".join(c for c in _PLAIN if c not in allowed))
-        plain = "".join(c for c in allowed if c in _PLAIN[:62])
-        return self._pick(plain or allowed)
+        letters = "".join(c for c in allowed if c in _PLAIN[:62]) if self.plain else ""
+        return self._pick(letters or allowed)
 
     def _members(self, op: str, argument: Any) -> str:
         if op == "LITERAL":
@@ -193,14 +207,16 @@ class _Generator:
 
 def _by_hypothesis(pattern: str, low: int, high: int | None, seed: str) -> str:
     """The last resort; importing Hypothesis costs a quarter of a second."""
-    from hypothesis import HealthCheck, find, settings
+    from hypothesis import HealthCheck, Phase, find, settings
     from hypothesis.errors import HypothesisException
     from hypothesis.strategies import from_regex as strategy
 
     def fits(value: str) -> bool:
         return low <= len(value) and (high is None or len(value) <= high) and _matches(pattern, value)
 
-    quiet = settings(database=None, max_examples=300, suppress_health_check=list(HealthCheck), deadline=None)
+    quiet = settings(
+        database=None, max_examples=60, phases=[Phase.generate], suppress_health_check=list(HealthCheck), deadline=None
+    )
     try:
         return find(strategy(_python(pattern)), fits, settings=quiet, random=random.Random(seed or 0))
     except (HypothesisException, re.error, ValueError):

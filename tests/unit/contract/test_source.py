@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from upheld.contract.source import read
@@ -108,6 +108,7 @@ values = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.text(max_size=6), values, max_size=5), st.sampled_from([None, 2]))
 def test_json_is_read_as_json(value: dict[str, Any], indent: int | None) -> None:
     located = read(json.dumps(value, indent=indent), "f.json")
@@ -116,6 +117,7 @@ def test_json_is_read_as_json(value: dict[str, Any], indent: int | None) -> None
         assert located.place([key]).line >= 1
 
 
+@settings(max_examples=50)
 @given(values)
 def test_what_yaml_writes_is_read_back(value: Any) -> None:
     document = {"root": value}

@@ -147,6 +147,7 @@ async def test_partitions(shop_with) -> None:
                 "CF-Connecting-IP",
             ):
                 assert await drain(anonymous, **{header: "for=10.1.1.1" if header == "Forwarded" else "10.1.1.1"}) == 0
+            assert await drain(anonymous, Host="x/health?") == 0
             assert await drain(anonymous, Authorization="Bearer made.up.token") == 0
             assert await drain(anonymous, **{"X-API-Key": "uk_made_up"}) == 0
             assert (await anonymous.get("/nope")).status_code == 429

@@ -256,6 +256,14 @@ async def test_odd_queries_are_422(shop, query) -> None:
         assert (await client.get(f"{PRODUCTS}?{query}")).status_code == 422
 
 
+async def test_links_take_nothing_from_the_host(shop) -> None:
+    for _ in range(2):
+        await shop.product()
+    async with shop.client(Host="evil.example/x?") as client:
+        answer = await client.get(f"{PRODUCTS}?limit=1&sort=name")
+    assert answer.headers["link"] == f'<{PRODUCTS}?limit=1&sort=name&offset=1>; rel="next"'
+
+
 async def test_an_order_is_its_owners_alone(shop) -> None:
     product = await shop.product()
     async with await shop.user() as alice, await shop.user() as bob, await shop.admin() as admin:

@@ -38,9 +38,10 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def link(request: Request, response: Response, **relations: Mapping[str, object] | None) -> None:
-    """RFC 8288 links to other pages: the request's own query with some parameters changed. Path only: no Host in it."""
+    """RFC 8288 links to other pages: the request's own query with some parameters changed. Path only: no Host in it, and not
+    ``request.url``, which is made from the Host field."""
     links = [
-        f'<{request.url.path}?{urlencode({**request.query_params, **changes})}>; rel="{relation}"'
+        f'<{request.scope["path"]}?{urlencode({**request.query_params, **changes})}>; rel="{relation}"'
         for relation, changes in relations.items()
         if changes is not None
     ]

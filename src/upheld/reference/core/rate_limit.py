@@ -23,6 +23,13 @@ from .token_bucket import Reading, TokenBucket
 KeyFunction = Callable[[Request], str]
 
 
+def path_of(request: Request) -> str:
+    """The path that is routed. Not ``request.url.path``: that is parsed from the Host field as well, and
+    ``Host: x/health?`` would make every request one to /health, which is exempt."""
+    path: str = request.scope["path"]
+    return path
+
+
 @dataclass(frozen=True)
 class Rule:
     """One row of the table in the contract: an operation (or all of them), a quota, and what keys it."""
@@ -39,7 +46,7 @@ class Rule:
     def matches(self, request: Request) -> bool:
         if self.path is None:
             return True
-        return request.url.path == self.path and request.method.lower() in (self.limit.methods or ())
+        return path_of(request) == self.path and request.method.lower() in (self.limit.methods or ())
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,7 @@ class Limiter:
         self.link = link
 
     def rule_for(self, request: Request) -> Rule | None:
-        if request.url.path in self.exempt:
+        if path_of(request) in self.exempt:
             return None
         return next((rule for rule in self.table if rule.matches(request)), None)
 

@@ -57,7 +57,7 @@ class Settings(BaseSettings):
 
     log_requests: bool = True
     mutant: str | None = None
-    """The one defect to switch on, for example ``auth/expired-accepted``; see ``upheld.reference.mutants``."""
+    """The one defect to switch on, for example ``jwt/signature-not-verified``; see ``upheld.reference.mutants``."""
     fault_route: bool = False
     """Mounts ``GET /api/v1/debug/fault``, which raises, so that the 500 answer can be seen. Test builds only."""
 

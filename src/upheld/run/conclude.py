@@ -18,7 +18,7 @@ def conclude(examination: Examination) -> Run:
     """What was found, also when the run was cut short."""
     judge = examination.judge()
     if not examination.cases:
-        examination.cases = judge.observed(examination.plan, examination.watch, {})
+        examination.cases = judge.observed(examination.plan, examination.watch, None)
         for promise, played in examination.played.values():
             outcome = played.outcome
             if isinstance(outcome, Finding):

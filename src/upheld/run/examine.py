@@ -396,12 +396,14 @@ def _prepared(contract: Contract, made: Plan, options: Options, listener: Listen
 
 
 async def _within(examination: Examination, running: dict[str, Running], work: Callable[[], Awaitable[None]]) -> None:
-    quota = None if "shipped" in running else _user_quota(examination.contract)
+    contract = examination.contract
+    quota = None if "shipped" in running else _user_quota(contract)
     for number, (profile, target) in enumerate(running.items()):
         marker = examination.token + profile[0]
-        transport = HttpTransport(target.url, marker=marker)
+        hashing = (step.operation.label for step in (contract.auth.login, contract.auth.register) if step)
+        transport = HttpTransport(target.url, marker=marker, slow=hashing)
         driver = Driver(
-            examination.contract,
+            contract,
             transport,
             Addresses(target.url, examination.seed + 97 * number),
             examination.budget,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from upheld.contract.policy import Waiver
     from upheld.run.fuzz import EngineFinding
 
+Confirmed = dict[tuple[str, str, str], bool]
 Replay = Callable[[Promise], Awaitable[Outcome]]
 Resend = Callable[[Check, Sighting], Awaitable[bool]]
 
@@ -53,8 +54,9 @@ class Judge:
 
     # -- gathering -------------------------------------------------------------------------------------------------------
 
-    def observed(self, plan: Plan, watch: Watch, confirmed: dict[tuple[str, str, str], bool]) -> list[Case]:
-        """Cases of the observers. ``confirmed`` tells for (check, subject, origin) whether a replay showed it again."""
+    def observed(self, plan: Plan, watch: Watch, confirmed: Confirmed | None) -> list[Case]:
+        """Cases of the observers. ``confirmed`` tells for (check, subject, origin) whether a replay showed it again;
+        None when the run ended before anything could be repeated."""
         cases = []
         for promise in plan.promises:
             if promise.check.observe is None:
@@ -68,7 +70,7 @@ class Judge:
                 cases.append(self._from_tally(Promise(by_id[id_], Subject(label)), tally, confirmed))
         return cases
 
-    def _from_tally(self, promise: Promise, tally: Tally | None, confirmed: dict[tuple[str, str, str], bool]) -> Case:
+    def _from_tally(self, promise: Promise, tally: Tally | None, confirmed: Confirmed | None) -> Case:
         case = Case(promise)
         if promise.settled is not None:
             case.outcome = promise.settled
@@ -78,7 +80,7 @@ class Judge:
         standing = [
             (origin, sighting)
             for origin, sighting in tally.sightings.items()
-            if confirmed.get((*promise.key, origin), True)
+            if (len(sighting.sources) > 1 if confirmed is None else confirmed.get((*promise.key, origin), True))
         ]
         if standing:
             _, first = standing[0]
@@ -89,9 +91,12 @@ class Judge:
             case.seen = first.count
             case.also = [_told_where(s.finding, s) for _, s in standing[1:]]
         elif tally.sightings:
-            sighting = next(iter(tally.sightings.values()))
-            case.outcome = Unproven(f"flaky: seen once ({sighting.finding.actual}) and not again when it was repeated")
-            case.flaky = True
+            actual = next(iter(tally.sightings.values())).finding.actual
+            if confirmed is None:
+                case.outcome = Unproven(f"seen once ({actual}); the run ended before it could be repeated")
+            else:
+                case.outcome = Unproven(f"flaky: seen once ({actual}) and not again when it was repeated")
+                case.flaky = True
         elif tally.kept:
             case.outcome = Kept(tally.detail or f"{tally.kept} answers")
         elif tally.unproven is not None:
@@ -110,6 +115,9 @@ class Judge:
             if isinstance(again, Finding):
                 seen += 1
                 case.outcome = again if not again.origin or again.origin == outcome.origin else outcome
+            elif not isinstance(again, Kept):
+                case.outcome = Unproven(f"seen once ({outcome.actual}); it could not be repeated: {again.reason}")
+                return case
         case.seen, case.judged = seen, tries
         if seen < 2:
             case.flaky = True

@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 import zlib
+from collections.abc import Iterable
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -44,13 +45,17 @@ class Transport(Protocol):
 class HttpTransport:
     """HTTP/1.1 over TCP or TLS to one origin; keeps one pool of connections for each source address."""
 
-    def __init__(self, url: str, *, marker: str, timeout: float = 10.0, verify: bool = True) -> None:
+    def __init__(
+        self, url: str, *, marker: str, timeout: float = 10.0, verify: bool = True, slow: Iterable[str] = ()
+    ) -> None:
         parts = urlsplit(url)
         self.origin = f"{parts.scheme}://{parts.netloc}"
         self.host = parts.hostname or ""
         self.port = parts.port or (443 if parts.scheme == "https" else 80)
         self.netloc = parts.netloc.rpartition("@")[2]
         self.timeout = timeout
+        self.slow = frozenset(slow)
+        """Operations that may take three times as long: those that hash a password, many at once, on a busy machine."""
         self._tls: ssl.SSLContext | None = None
         if parts.scheme == "https":
             self._tls = ssl.create_default_context()
@@ -71,17 +76,18 @@ class HttpTransport:
                 await own.aclose()
 
     async def _send(self, request: Request, pool: httpx.AsyncHTTPTransport) -> Response:
-        message = self._message(request)
+        patience = self.timeout * (3 if request.operation in self.slow else 1)
+        message = self._message(request, patience)
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(patience):
                 answer = await pool.handle_async_request(message)
                 try:
                     body, truncated = await _read(answer)
                 finally:
                     await answer.aclose()
         except TimeoutError:
-            raise NoAnswer("silent", f"{_name(request)} got no complete answer within {self.timeout:g} s") from None
+            raise NoAnswer("silent", f"{_name(request)} got no complete answer within {patience:g} s") from None
         except httpx.ConnectError as error:
             raise Refused(f"{self.origin} refuses connections: {error}") from error
         except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
@@ -105,7 +111,7 @@ class HttpTransport:
             truncated=truncated,
         )
 
-    def _message(self, request: Request) -> httpx.Request:
+    def _message(self, request: Request, patience: float) -> httpx.Request:
         fields: list[tuple[bytes, bytes]] = []
         given = {name.lower() for name, _ in request.headers.pairs}
         if "host" not in given:
@@ -140,7 +146,7 @@ class HttpTransport:
             stream=httpx.ByteStream(content or b""),
             extensions={
                 "target": target,
-                "timeout": dict.fromkeys(("connect", "read", "write", "pool"), self.timeout),
+                "timeout": dict.fromkeys(("connect", "read", "write", "pool"), patience),
             },
         )
         message.headers = httpx.Headers(fields)

@@ -170,9 +170,18 @@ class _Lines:
         for name in ("roles", "rate_limits", "waive"):
             for index, rule in enumerate(getattr(policy, name)):
                 yield (name, index, "op"), rule.op
-        for path, table in ((("caching", "routes"), policy.caching.routes), (("load", "weights"), policy.load.weights)):
+        tables = {("caching", "routes"): policy.caching.routes, ("load", "weights"): policy.load.weights}
+        for path, table in tables.items():
             for pattern in table:
-                yield (*path, pattern), pattern
+                yield (*path, self._as_written(path, pattern)), pattern
+
+    def _as_written(self, path: Path_, pattern: str) -> str:
+        """The key of the file that became this pattern when its spaces were tidied."""
+        table = self.written.value
+        for step in path:
+            table = table.get(step) if isinstance(table, dict) else None
+        keys = table if isinstance(table, dict) else ()
+        return next((key for key in keys if " ".join(key.split()) == pattern), pattern)
 
     def _without_dropped(self, policy: Policy) -> Policy:
         if self.written.has(["rate_limits"]):

@@ -6,6 +6,7 @@ Deterministic: the same schema and the same ``unique`` give the same value.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,8 @@ class Maker:
     ) -> None:
         self.schemas = schemas
         self.unique = unique
-        self.fields = frozenset(key(name) for name in fields)
+        # "POST /users body.email" and "user.email" are about the field email.
+        self.fields = frozenset(key(re.split(r"[./\s]", name)[-1]) for name in fields)
         self.known = {key(name): value for name, value in (known or {}).items()}
         self.direction: Direction = direction
         self.from_document = True

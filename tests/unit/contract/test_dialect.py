@@ -77,7 +77,7 @@ def test_standalone_holds_what_it_needs_and_nothing_else() -> None:
 def test_names_that_no_uri_can_hold() -> None:
     components = {"Größe": {"type": "integer"}, "Gr__e": {"type": "string"}, "a b#c": {"type": "boolean"}}
     made = schemas(NEW, **components)
-    whole = fields(**{str(i): {"$ref": f"#/components/schemas/{name}"} for i, name in enumerate(components)})
+    whole = {"properties": {str(i): {"$ref": f"#/components/schemas/{name}"} for i, name in enumerate(components)}}
     validator = made.validator(whole)
     assert not validator.defects
     assert validator.is_valid({"0": 1, "1": "x", "2": True})

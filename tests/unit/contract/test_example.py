@@ -143,6 +143,11 @@ def test_unique_values_differ_and_conform(schema: Any) -> None:
     assert all(EMPTY.validator(schema).is_valid(value) for value in made)
 
 
+def test_a_unique_field_may_be_named_by_its_path() -> None:
+    for name in ("POST /users body.email", "user.email", "/user/email", "email", "Email"):
+        assert make(fields("email"), fields=frozenset({name})) == {"email": "u7f3ax1@example.com"}
+
+
 def test_an_example_of_the_whole_is_kept_but_for_its_unique_fields() -> None:
     schema = {**fields("email", "name", tags={"type": "array", "items": fields("slug")}),
               "examples": [{"email": "a@b.test", "name": "Ann", "tags": [{"slug": "x"}], "more": 1}]}  # fmt: skip

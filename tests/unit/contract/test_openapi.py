@@ -87,7 +87,7 @@ def test_an_operation_is_read() -> None:
         }
     }  # fmt: skip
     components = {
-        "schemas": {"Thing": thing},
+        "schemas": {"Thing": thing, "Page": {"type": "integer", "minimum": 1}},
         "parameters": {"Page": {"name": "page", "in": "query", "schema": {"$ref": "#/components/schemas/Page"}}},
         "responses": {
             "Missing": {
@@ -98,7 +98,6 @@ def test_an_operation_is_read() -> None:
         },
         "securitySchemes": {name: {"type": "http", "scheme": "bearer"} for name in ("bearer", "key", "sign")},
     }
-    components["schemas"]["Page"] = {"type": "integer", "minimum": 1}
     made = contract(paths, components=components)
     (op,) = made.operations
     assert (op.label, op.operation_id, op.deprecated, op.tags) == ("PUT /items/{id}", "replaceItem", True, ("items",))

@@ -277,7 +277,7 @@ class Examination:
         secrets |= {value for part in self.parts.values() for value in part.running.env.values()}
         secrets |= {os.environ[name] for _, name in self.contract.policy.environment_names() if name in os.environ}
         url = self.raised.running.url if self.parts else ""
-        return Judge(self.contract, Masker(secrets), url, self.options.again)
+        return Judge(self.contract, Masker(secrets), url, self.options.again, fuzzed=self.fuzzed is not None)
 
     async def _judge(self) -> None:
         judge = self.judge()

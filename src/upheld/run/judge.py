@@ -44,12 +44,13 @@ class Case:
 class Judge:
     """Turns what was learnt into results."""
 
-    def __init__(self, contract: Contract, masker: Masker, base_url: str, again: str) -> None:
+    def __init__(self, contract: Contract, masker: Masker, base_url: str, again: str, *, fuzzed: bool) -> None:
         self.contract = contract
         self.masker = masker
         self.base_url = base_url
         self.again = again
         """The upheld command of this run, to which ``--only ID`` is added."""
+        self.fuzzed = fuzzed
         self.today = datetime.datetime.now(tz=datetime.UTC).date()
 
     # -- gathering -------------------------------------------------------------------------------------------------------
@@ -180,7 +181,7 @@ class Judge:
             case NotApplicable(reason):
                 verdict = Verdict.NOT_APPLICABLE
             case None:
-                reason = "nothing that it judges was seen in this run"
+                reason, add = self._unseen(subject)
         return Result(
             requirement=check.id,
             subject=subject.label,
@@ -218,6 +219,13 @@ class Judge:
             again=f"{self.again} --only {check.id}",
             curl=line,
         )
+
+    def _unseen(self, subject: Subject) -> tuple[str, str]:
+        """Why an observer had nothing to judge, and what would give it something."""
+        if (why := self.contract.dangerous.get(subject.label)) is not None:
+            return f"the operation is never sent on its own: it {why}" if " " in why else f"never sent: {why}", ""
+        reason = "nothing that it judges was seen in this run"
+        return (reason, "") if self.fuzzed else (f"{reason}, which generated no requests", "run with fuzzing")
 
     def _waiver(self, check: Check, subject: Subject) -> Waiver | None:
         for waiver in self.contract.policy.waive:

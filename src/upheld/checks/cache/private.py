@@ -27,8 +27,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from upheld.check import MUST, Clause, Example, Finding, Kept, Outcome, Requirement, seen
+from upheld.check import MUST, Clause, Example, Finding, Kept, Outcome, Requirement, Subjects, seen
 from upheld.exchange import Exchange, Response, Session
+from upheld.steps import operations
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
@@ -46,6 +47,15 @@ REQUIREMENT = Requirement(
     reads=("caching.authenticated",),
     cwe=("CWE-524", "CWE-525"),
 )
+
+
+def subjects(contract: Contract) -> Subjects:
+    return operations(
+        contract,
+        lambda op: op.method == "GET" and not contract.is_public(op),
+        "the contract has no secured operation whose answers could be kept",
+    )
+
 
 _DIRECTIVE = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?:\s*=\s*(?:\"[^\"]*\"|[^\s,]+))?")
 

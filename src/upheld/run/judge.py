@@ -223,7 +223,7 @@ class Judge:
     def _unseen(self, subject: Subject) -> tuple[str, str]:
         """Why an observer had nothing to judge, and what would give it something."""
         if (why := self.contract.dangerous.get(subject.label)) is not None:
-            return f"the operation is never sent on its own: it {why}" if " " in why else f"never sent: {why}", ""
+            return f"never sent on its own: {why}", ""
         reason = "nothing that it judges was seen in this run"
         return (reason, "") if self.fuzzed else (f"{reason}, which generated no requests", "run with fuzzing")
 

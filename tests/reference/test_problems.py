@@ -39,6 +39,8 @@ MALFORMED = {
     "5000 nested objects": b'{"a":' * 5000,
     "65 balanced levels": b"[" * 65 + b"]" * 65,
     "overlong UTF-8": b'{"a": "\xc0\x80"}',
+    "20000 arrays side by side": b"[" + b"[]," * 20_000 + b"[]]",
+    "a string of quotes without an end": b"[" + b"[]," * 70 + b'"' + b'\\"' * 100_000 + b"\\",
     "2000 members": json.dumps({str(number): 0 for number in range(2000)}).encode(),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -61,7 +62,7 @@ def assemble(settings: Settings) -> Components:
     store: Store = RedisStore(redis) if redis else MemoryStore(clock)
     buckets = RedisTokenBuckets(redis.url, redis.pool) if redis else MemoryTokenBuckets(clock)
     cache = Cache(store, settings.cache_ttl)
-    hasher = PasswordHasher(settings.bcrypt_cost)
+    hasher = PasswordHasher(settings.bcrypt_cost, threads=os.cpu_count() or 1)
     tokens = TokenCodec(settings, clock)
     api_key_codec = ApiKeyCodec(settings)
     database = async_sessionmaker(class_=AsyncSession, expire_on_commit=False)

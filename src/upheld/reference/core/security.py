@@ -29,7 +29,7 @@ TokenKind = Literal["access", "refresh"]
 class PasswordHasher:
     """bcrypt in threads of its own: it holds no lock while it works, but it does hold a core for a quarter of a second.
 
-    At most ``threads`` hashes run at once, so that a volley of logins leaves room for everybody else.
+    At most ``threads`` hashes run at once: a volley of logins queues here, and not for the threads of everybody else.
     """
 
     def __init__(self, cost: int, threads: int = 1) -> None:

@@ -350,18 +350,21 @@ def tidy(lane: Lane, operation: Operation, response: Response, session: Session 
 
 def step_request(lane: Lane, step: Step, session: Session | None) -> Request:
     """The request of a step of the session's life (login, refresh, …) with what ``session`` knows in its places."""
-    person = session or Session(
-        "nobody", "", f"{lane.unique('n')}@example.test", f"{lane.unique('Pw')}-Aa1!", refresh="none"
-    )
+    nobody = lane.unique("n") + ("@example.com" if lane.contract.auth.user_kind == "email" else "")
+    person = session or Session("nobody", "", nobody, f"{lane.unique('Pw')}-Aa1!", refresh="none")
     names = {
         "$user": person.user,
         "$password": person.password,
         "$refresh": person.refresh or "",
         "$unique": lane.unique(),
     }
-    body = _filled(step.body, names)
+    return fill_step(step, names)
+
+
+def fill_step(step: Step, names: Mapping[str, str]) -> Request:
+    """The request of a step with ``names`` (``$user`` → …) put into its body."""
     request = Request(step.operation.method, step.operation.path, operation=step.operation.label)
-    return with_body(request, body, step.media_type)
+    return request if step.body is None else with_body(request, _filled(step.body, names), step.media_type)
 
 
 def with_body(request: Request, value: Any, media_type: str) -> Request:

@@ -6,17 +6,16 @@ Those that dialogues share are apart from those that fuzzing uses and from the f
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 from upheld.check import CannotProve
-from upheld.exchange import Headers, NotJson, Request, Response, Session
-from upheld.steps import canary, describe, pointed
+from upheld.contract.sessions import tokens_in
+from upheld.exchange import NotJson, Request, Response, Session
+from upheld.steps import canary, describe, fill_step, pointed
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Step
@@ -154,7 +153,7 @@ class People:
             raise CannotProve("nobody can be registered: no operation for it is stated or recognised", REGISTER_LINE)
         self._count += 1
         name = f"{role}{self._count}"
-        user, password = self._user_name(step, name), self._password()
+        user, password = self._user_name(name), self._password()
         response = await self._call(step, user=user, password=password, address=self._address())
         if not response.ok:
             raise CannotProve(
@@ -187,13 +186,7 @@ class People:
     async def _call(self, step: Step, *, user: str, password: str, refresh: str = "", address: str | None) -> Response:
         self._count += 1
         names = {"$user": user, "$password": password, "$refresh": refresh, "$unique": f"u{self._token}{self._count}"}
-        body = filled(step.body, names)
-        request = Request(step.operation.method, step.operation.path, operation=step.operation.label)
-        if step.media_type == "application/x-www-form-urlencoded":
-            form = urlencode(body if isinstance(body, dict) else {})
-            request = request.with_(body=form.encode(), headers=Headers({"Content-Type": step.media_type}))
-        else:
-            request = request.with_json(body).with_headers(content_type=step.media_type)
+        request = fill_step(step, names)
         return await self._send(request, address)
 
     def _session(
@@ -203,8 +196,9 @@ class People:
             document = response.json()
         except NotJson:
             document = {}
-        access = _string(document, step.access)
-        refresh = _string(document, step.refresh)
+        in_access, in_refresh = (step.access, step.refresh) if step.access else tokens_in(document)
+        access = _string(document, in_access)
+        refresh = _string(document, in_refresh)
         if access is None and not (cookies := response.headers.all("set-cookie")):
             return None
         self.secrets.update(value for value in (access, refresh, password) if value)
@@ -229,10 +223,10 @@ class People:
             return ((scheme.rsplit(":", 1)[1], value),)
         return (("Authorization", f"Bearer {value}"),)
 
-    def _user_name(self, step: Step, name: str) -> str:
+    def _user_name(self, name: str) -> str:
         plain = f"{name}{self._token}"
-        body = json.dumps(step.body)
-        return f"{plain}@example.test" if "mail" in body.lower() or step.operation.body is None else plain
+        # example.com is reserved (RFC 2606 §3), and unlike .test it passes the validators that refuse special domains.
+        return f"{plain}@example.com" if self.contract.auth.user_kind == "email" else plain
 
     def _password(self) -> str:
         """Random, with every kind of character that composition rules ask for, within the declared length."""
@@ -287,19 +281,6 @@ class People:
                     self._refused[name] = cannot
                     refused.append(cannot)
         return refused
-
-
-def filled(template: Any, names: dict[str, str]) -> Any:
-    """The template with every ``$name`` replaced, in whole strings and inside longer ones."""
-    if isinstance(template, str):
-        for name, value in names.items():
-            template = template.replace(name, value)
-        return template
-    if isinstance(template, dict):
-        return {key: filled(value, names) for key, value in template.items()}
-    if isinstance(template, list | tuple):
-        return [filled(value, names) for value in template]
-    return template
 
 
 def _string(document: Any, pointer: str) -> str | None:

@@ -71,13 +71,18 @@ def from_module(module: ModuleType, id: str) -> Check:
 def select(only: Iterable[str] = (), skip: Iterable[str] = ()) -> dict[str, Check]:
     """The checks that ``only`` names (all when empty) without those that ``skip`` names.
 
-    Names are ids (``http/allow``), groups (``http``), catalogue numbers (``HTTP-04``) and globs (``*/retry-*``).
+    Names are ids (``http/allow``), groups (``http``), catalogue numbers (``HTTP-04``) and globs (``*/retry-*``), one by one or
+    with commas between them.
     Raises `UsageError` for a name that matches nothing.
     """
     checks = catalogue()
-    wanted = set(checks) if not (only := tuple(only)) else {id for name in only for id in _named(name, checks)}
-    unwanted = {id for name in skip for id in _named(name, checks)}
+    wanted = {id for name in _each(only) for id in _named(name, checks)} or set(checks)
+    unwanted = {id for name in _each(skip) for id in _named(name, checks)}
     return {id: check for id, check in checks.items() if id in wanted - unwanted}
+
+
+def _each(names: Iterable[str]) -> list[str]:
+    return [part.strip() for name in names for part in name.split(",") if part.strip()]
 
 
 def _named(name: str, checks: dict[str, Check]) -> set[str]:

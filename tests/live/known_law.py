@@ -1,9 +1,9 @@
 """An HTTP server whose latencies follow a law that is known, and that counts what it served. Runs in a process of its own.
 
-``python known_law.py``: prints its port; ``GET /law`` and ``POST /law`` answer after 5 ms (90 %) or 60 ms (10 %),
-``/stall`` at once, but the whole server stands still for 0.6 s in every 2 s, ``/wall`` 429, ``/fail`` 500, ``/cut`` breaks off
-in its body, ``/close`` closes without an answer, ``/never`` does not answer, ``/redirect`` points to ``/counts``, ``/slow`` after
-150 ms. ``GET /counts`` tells how many requests each path had and which bodies and credentials came more than once.
+``python known_law.py`` prints its port and ends with its standard input. ``/law`` answers after 5 ms (90 %) or 60 ms (10 %),
+``/slow`` after 150 ms, ``/stall`` at once, but it stands still for 0.8 s in every 2 s; ``/wall`` answers 429, ``/fail`` 500,
+``/redirect`` 302 to ``/counts``; ``/cut`` breaks off in its body, ``/close`` closes without an answer, ``/never`` does not
+answer. ``GET /counts`` tells how many requests each path had, and which bodies and credentials came more than once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ async def answer(path: str) -> tuple[int, bytes, bool]:
         await asyncio.sleep(0.150)
     elif path == "/stall":
         # Everybody waits for the end of the stall, as behind a stopped process.
-        await asyncio.sleep(max(0.0, 0.6 - asyncio.get_running_loop().time() % 2.0))
+        await asyncio.sleep(max(0.0, 0.8 - asyncio.get_running_loop().time() % 2.0))
     elif path == "/never":
         await asyncio.sleep(3600)
     status = {"/wall": 429, "/fail": 500, "/redirect": 302}.get(path, 200)

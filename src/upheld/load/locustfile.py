@@ -42,6 +42,13 @@ ANSWER_WITHIN = 60.0
 log = logging.getLogger("upheld.load")
 
 
+def _text(secrets: str) -> str:
+    if secrets == "-":
+        return sys.stdin.read()
+    file = Path(secrets)
+    return file.read_text(encoding="utf-8") if file.exists() else "{}"
+
+
 def _read() -> tuple[Plan, Secrets]:
     name = os.environ.get("UPHELD_LOAD_PLAN")
     if not name:
@@ -53,14 +60,7 @@ def _read() -> tuple[Plan, Secrets]:
     try:
         plan = loads(Path(name).read_text(encoding="utf-8"))
         beside = os.environ.get("UPHELD_LOAD_SECRETS") or f"{name}.secrets"
-        text = (
-            sys.stdin.read()
-            if beside == "-"
-            else Path(beside).read_text(encoding="utf-8")
-            if Path(beside).exists()
-            else "{}"
-        )
-        known: Secrets = json.loads(text)
+        known: Secrets = json.loads(_text(beside))
     except (OSError, ValueError) as error:
         sys.exit(f"{name}: {error}")
     if missing := list(missing_secrets(plan, known)):
@@ -86,6 +86,8 @@ class Generator(locust.FastHttpUser):
     connection_timeout = ANSWER_WITHIN
     network_timeout = ANSWER_WITHIN
     driver: Driver | None = None
+    """The run of this process, from its start to its end."""
+    exit_status = Exit.KEPT
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -140,10 +142,7 @@ def _finish() -> None:
         log.info("%s", note)
     for row in run.rows:
         log.info("%-12s %s%s", row.verdict, row.name, f": {row.reason}" if row.reason else "")
-    _status[0] = Exit.BREACHED if any(row.verdict == MISSED for row in run.rows) else Exit.KEPT
-
-
-_status = [0]
+    Generator.exit_status = Exit.BREACHED if any(row.verdict == MISSED for row in run.rows) else Exit.KEPT
 
 
 def _begin(environment: Any, **_: Any) -> None:
@@ -172,7 +171,7 @@ def _quit(environment: Any, **_: Any) -> None:
     if runner is not None and Generator.driver is not None:
         runner.stop()
     _finish()
-    environment.process_exit_code = int(_status[0])
+    environment.process_exit_code = int(Generator.exit_status)
 
 
 _events: Any = locust.events

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from upheld.load.counts import Counts, total
 from upheld.load.plan import LeftOut, Plan
@@ -48,7 +50,7 @@ def load_run(plan: Plan, result: Mapping[str, Any] | None, *, users: int = 1, tr
         trouble, counts, result = trouble or f"the generator's counts are damaged: {error!r}", {}, None
     if result is None:
         trouble, notes, delay = trouble or LOST, (), 0.0
-    circumstances = Circumstances(measured, plan.max_error_rate, delay, trouble)
+    circumstances = Circumstances(measured, plan.max_error_rate, delay, _local(plan.base_url), trouble)
     return Pressing(
         seconds=measured,
         rate=plan.rate,
@@ -60,6 +62,14 @@ def load_run(plan: Plan, result: Mapping[str, Any] | None, *, users: int = 1, tr
         notes=(*plan.notes, *notes, *_told(plan.left_out)),
         left_out=plan.left_out,
     )
+
+
+def _local(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _rows(plan: Plan, counts: Mapping[str, Counts], circumstances: Circumstances) -> Iterable[LatencyRow]:
@@ -163,6 +173,7 @@ def _result(item: LatencyRow, run: LoadRun, contract: Contract) -> Result:
         reason=item.reason if verdict is Verdict.UNPROVEN else "",
         detail=_measured(item) if verdict is Verdict.UPHELD else "",
         evidence=evidence,
+        cause=f"class {item.latency_class}" if evidence else "",
         judged=item.sent - item.throttled,
         seconds=run.seconds,
     )

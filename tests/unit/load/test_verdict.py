@@ -77,6 +77,14 @@ def test_a_gross_miss_stays_one_although_the_generator_was_late() -> None:
     assert judge(counts, TARGET, Circumstances(60.0, 0.001, delay_ms=50.0)).verdict == MISSED
 
 
+@pytest.mark.parametrize(("delay", "verdict"), [(5.0, MISSED), (20.0, MISSED), (21.0, INVALID), (113.0, INVALID)])
+def test_a_busy_machine_that_the_service_shares_excuses_it(delay: float, verdict: str) -> None:
+    counts = counted(mixed(2_000, 0.5, slow=3_000.0))
+    beside = judge(counts, TARGET, Circumstances(60.0, 0.001, delay_ms=delay, shared=True))
+    assert beside.verdict == verdict
+    assert ("too busy for the service and the generator together" in beside.reason) == (verdict == INVALID)
+
+
 def test_lateness_takes_nothing_from_a_pass() -> None:
     """It only lengthens latencies: what is met in spite of it is met."""
     assert judge(counted(mixed(2_000, 0.0)), TARGET, Circumstances(60.0, 0.001, delay_ms=50.0)).verdict == MET

@@ -1,0 +1,317 @@
+"""The load engine against a server whose law is known, and against the reference: real processes, loopback only.
+
+Timing tests on a shared machine: limits are far from the latencies, and where lateness of the generator could excuse a miss,
+the test lets it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from upheld.contract.load import load
+from upheld.exchange import Session
+from upheld.load.outcome import Pressing, load_run
+from upheld.load.plain import Plain, json_at
+from upheld.load.plan import Plan, Pressed, Secrets, Template
+from upheld.load.process import generate
+from upheld.load.run import results, run_load, save_plan
+from upheld.verdict import Exit, LatencyRow, Progress, Verdict
+
+pytestmark = pytest.mark.live
+REPO = Path(__file__).parents[2]
+
+
+class Law:
+    """The known-law server."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("known_law.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.url = f"http://127.0.0.1:{self.process.stdout.readline().strip()}"
+
+    def counts(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/counts", timeout=5) as answer:
+            told: dict[str, Any] = json.load(answer)
+        return told
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait(10)
+
+
+@pytest.fixture
+def law() -> Iterator[Law]:
+    server = Law()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def pressed(path: str, limit: float, rate: float, method: str = "GET", **template: Any) -> Pressed:
+    return Pressed(
+        name=f"{method} {path}",
+        method=method,
+        latency_class="crud",
+        limit_ms=limit,
+        rate=rate,
+        templates=(Template((path,), **template),),
+    )
+
+
+def plan(url: str, *operations: Pressed, **changes: Any) -> Plan:
+    values: dict[str, Any] = {
+        "contract": "law", "base_url": url, "seed": 11, "seconds": 5.0, "warmup": 1.0, "drain": 1.5, "arrivals": "poisson",
+        "max_error_rate": 0.001, "operations": operations, "pools": {},
+    }  # fmt: skip
+    return Plan(**{**values, **changes})
+
+
+def pressing(
+    made: Plan, secrets: Secrets | None = None, stop: threading.Event | None = None
+) -> tuple[Pressing, dict[str, Any], list[Progress]]:
+    steps: list[Progress] = []
+    result, trouble = generate(made, secrets or {}, steps.append, stop or threading.Event())
+    return load_run(made, result, trouble=trouble), result or {}, steps
+
+
+def by_path(run: Pressing) -> dict[str, LatencyRow]:
+    return {row.name: row for row in run.rows if not row.name.startswith("class ")}
+
+
+def missed(row: LatencyRow) -> bool:
+    return row.verdict == "missed" or (row.verdict == "invalid" and "itself" in row.reason)
+
+
+def test_the_verdicts_of_a_known_law_and_every_request_accounted_for(law: Law) -> None:
+    unique = {"headers": (("Content-Type", ("application/json",)),), "body": ('{"name": "', "unique", '"}')}
+    made = plan(
+        law.url,
+        pressed("/law", 500.0, 60),
+        pressed("/law", 20.0, 60, "POST", identity="alice", **unique),
+        pressed("/stall", 100.0, 40),
+        pressed("/wall", 200.0, 10),
+        pressed("/fail", 200.0, 10),
+        pressed("/cut", 200.0, 10),
+        pressed("/redirect", 200.0, 10),
+        pressed("/never", 200.0, 4),
+        pressed("/slow", 500.0, 0.001),
+        seconds=4.0,
+    )
+    secrets: Secrets = {"alice": {"headers": [["Authorization", "Bearer secret-of-alice"]]}}
+    run, result, steps = pressing(made, secrets)
+    assert run.valid, run.reason
+    rows = by_path(run)
+
+    # 90 % in 5 ms and 10 % in 60 ms: 500 ms are kept, 20 ms are not.
+    assert rows["GET /law"].verdict == "met"
+    assert 60 <= (rows["GET /law"].p95_ms or 0) <= 200
+    assert (rows["GET /law"].p50_ms or 0) < 60
+    assert missed(rows["POST /law"]), rows["POST /law"]
+    # Standing still 40 % of the time: who came meanwhile waited, so that the p95 is near the length of the stall.
+    assert missed(rows["GET /stall"]), rows["GET /stall"]
+    assert (rows["GET /stall"].p95_ms or 0) > 500
+    # A limiter's wall is no latency, and what is refused or redirected is no pass.
+    assert rows["GET /wall"].verdict == "invalid"
+    assert rows["GET /wall"].throttled == rows["GET /wall"].sent > 0
+    for path in ("GET /fail", "GET /cut"):
+        assert rows[path].verdict == "missed"
+        assert rows[path].errors == rows[path].sent > 0
+    assert rows["GET /redirect"].verdict == "invalid"
+    assert (rows["GET /slow"].verdict, rows["GET /slow"].reason) == ("invalid", "no sample")
+    assert rows["GET /never"].unfinished == rows["GET /never"].over == rows["GET /never"].sent > 0
+
+    # What we say we sent is what the server served: no arrival lost, none sent twice, no redirect followed before this.
+    served = law.counts()
+    warm = result["warmup"]["sent"]
+    assert sum(served["paths"].values()) == sum(row.sent for row in rows.values()) + warm
+    assert served["twice"] == []
+    assert served["credentials"]["Bearer secret-of-alice"] == served["paths"]["POST /law"]
+    for name, row in rows.items():
+        path = name.removeprefix("GET ")
+        assert row.sent <= served["paths"].get(path, 0) <= row.sent + warm
+        assert row.sent == row.ok + row.errors + row.throttled + row.unfinished
+        assert sum(n for _, n, _ in row.series) == row.sent - row.throttled
+
+    # At the asked rate, by the clock.
+    assert rows["GET /law"].sent == pytest.approx(240, abs=90)
+    assert steps
+    assert steps[-1].requests > 0
+    assert {step.total for step in steps} == {5}
+    # Nothing secret came near the plan or the result.
+    assert "secret-of-alice" not in made.dumps() + json.dumps(result)
+
+
+def test_a_service_that_is_not_there_has_no_latency() -> None:
+    run, _, _ = pressing(plan("http://127.0.0.1:1", pressed("/", 200.0, 60), seconds=2.0, warmup=0.2, drain=1.0))
+    (row,) = by_path(run).values()
+    assert row.verdict == "missed"
+    assert row.errors == row.sent > 59
+    assert "Refused" in row.reason
+    assert row.p95_ms is None
+
+
+def test_stopping_keeps_what_was_measured(law: Law) -> None:
+    stop = threading.Event()
+    made = plan(law.url, pressed("/law", 500.0, 150), seconds=60.0, warmup=0.3)
+    began = time.monotonic()
+
+    def watch() -> None:
+        while time.monotonic() < began + 30 and law.counts()["paths"].get("/law", 0) < 200:
+            time.sleep(0.1)
+        stop.set()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    run, _, _ = pressing(made, stop=stop)
+    watcher.join()
+    assert time.monotonic() - began < 30
+    assert run.valid
+    assert run.reason == "interrupted"
+    assert 0 < run.seconds < 30
+    assert by_path(run)["GET /law"].verdict == "met"
+    assert any(note.startswith("stopped after") for note in run.notes)
+
+
+def test_a_generator_that_dies_decides_nothing(law: Law) -> None:
+    made = plan(law.url, pressed("/law", 500.0, 10), contract="x")
+    broken = Plan(**{**_fields(made), "operations": (pressed("/law", 500.0, 10, identity="nobody"),)})
+    run, _, _ = pressing(broken)
+    assert not run.valid
+    assert "no credentials of nobody" in run.reason
+
+
+def test_the_generator_goes_with_us(law: Law, tmp_path: Path) -> None:
+    """Killed without a chance to clean up, we leave nobody behind who presses on the service."""
+    made = plan(law.url, pressed("/law", 500.0, 50), seconds=60.0)
+    (tmp_path / "plan.json").write_text(made.dumps())
+    script = (
+        "import sys, threading; from upheld.load.plan import loads; from upheld.load.process import generate\n"
+        "generate(loads(open(sys.argv[1]).read()), {}, lambda step: None, threading.Event())"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "plan.json")], env=_in(tmp_path)) as parent:
+        _until(lambda: law.counts()["paths"].get("/law", 0) > 10)
+        os.kill(parent.pid, signal.SIGKILL)
+    time.sleep(0.3)
+    before = law.counts()["paths"]["/law"]
+    time.sleep(0.7)
+    assert law.counts()["paths"]["/law"] == before
+
+
+def test_plain_locust_runs_the_same_plan(law: Law, tmp_path: Path) -> None:
+    made = plan(law.url, pressed("/law", 500.0, 60), pressed("/slow", 20.0, 40), seconds=2.0, warmup=0.3)
+    save_plan(made, {}, tmp_path / "plan.json")
+    told = subprocess.run(
+        [sys.executable, "-m", "locust", "-f", str(REPO / "load/locustfile.py"), "--headless", "--only-summary"],
+        env={**os.environ, "UPHELD_LOAD_PLAN": str(tmp_path / "plan.json")},
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    said = [line.split("upheld.load: ")[1] for line in told.stderr.splitlines() if "upheld.load: " in line]
+    assert any(line.split() == ["met", "GET", "/law"] for line in said), told.stderr
+    late = any("GET /slow" in line and "itself" in line for line in said)
+    assert any(line.startswith("missed") and "GET /slow" in line for line in said) or late, told.stderr
+    assert told.returncode == (Exit.KEPT if late else Exit.BREACHED)
+    assert sum(law.counts()["paths"].values()) > 130
+
+
+# -- from a contract -----------------------------------------------------------------------------------------------------
+
+ADMIN = ("admin@example.test", "an-admin-password-1")
+
+
+@pytest.fixture
+def reference() -> Iterator[str]:
+    """The reference backend with raised limits and a cheap hash."""
+    pytest.importorskip("fastapi")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"PROFILE": "raised", "BCRYPT_COST": "4", "ADMIN_PASSWORD": ADMIN[1], "LOG_REQUESTS": "false"}
+    environment = {**os.environ, **{f"UPHELD_REFERENCE_{name}": value for name, value in settings.items()}}
+    command = [sys.executable, "-m", "upheld.reference", "--port", str(port)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _until(lambda: _listens(port))
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _signed_in(url: str, name: str, role: str, user: str, password: str, *, register: bool) -> Session:
+    body = json.dumps({"email": user, "password": password}).encode()
+    fields = {"Content-Type": "application/json"}
+    with Plain(url) as http:
+        if register:
+            assert http.ask("POST", "/api/v1/auth/register", fields, body).status == 201
+        token = json_at(http.ask("POST", "/api/v1/auth/login", fields, body), "/access_token")
+    assert isinstance(token, str)
+    return Session(name, role, user, password, token, None, (("Authorization", f"Bearer {token}"),))
+
+
+def test_the_reference_by_its_contract(reference: str) -> None:
+    contract = load(REPO / "contracts/reference", target_url=reference)
+    sessions = [
+        _signed_in(reference, "kim", "user", "kim@example.test", "a-password-of-kim", register=True),
+        _signed_in(reference, "root", "admin", *ADMIN, register=False),
+    ]
+    steps: list[Progress] = []
+    run = run_load(contract, reference, sessions, seconds=6, rate=30, profile="raised", listener=steps.append, seed=4)
+    assert run.valid, run.reason
+    rows = by_path(run)
+    # Every operation that may be pressed is, with requests that are answered 2xx: nothing measures refusals.
+    assert {row.name: (row.errors, row.throttled) for row in rows.values() if row.errors or row.throttled} == {}
+    assert {f"{method} /api/v1/orders/{{order_id}}" for method in ("GET", "PATCH", "DELETE")} <= set(rows)
+    assert {"POST /api/v1/orders", "POST /api/v1/orders/{order_id}/cancel", "GET /api/v1/reports/sales"} <= set(rows)
+    told = {item.name: item.reason for item in run.left_out}
+    assert {"POST /api/v1/auth/register", "POST /api/v1/auth/logout", "POST /api/v1/admin/maintenance"} <= set(told)
+    assert set(told) | set(rows) == {operation.label for operation in contract.operations}
+    by_subject = {item.subject: item for item in results(run, contract)}
+    assert {"class crud", "class complex", "class auth"} <= set(by_subject)
+    assert not any(item.verdict is Verdict.UPHELD and item.judged < 59 for item in by_subject.values())
+    assert any("load: deleting" in step.text for step in steps)
+    # The identities outlive it.
+    with Plain(reference) as http:
+        answer = http.ask("GET", "/api/v1/users/me", dict(sessions[0].headers))
+    assert answer.status == 200
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _fields(made: Plan) -> dict[str, Any]:
+    return {name: getattr(made, name) for name in Plan.__dataclass_fields__}
+
+
+def _in(folder: Path) -> dict[str, str]:
+    return {**os.environ, "TMPDIR": str(folder)}
+
+
+def _until(true: Any, within: float = 20.0) -> None:
+    deadline = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -102,6 +102,8 @@ class Driver:
         self._lanes = 0
         self._silent: Counter[str] = Counter()
         self._silences = 0
+        self._unavailable: set[str] = set()
+        """What answered 503 to every try: asked again, it is not waited for."""
 
     # -- dialogues -------------------------------------------------------------------------------------------------------
 
@@ -215,7 +217,7 @@ class Driver:
                 lambda: self.transport.send(request, address=stand.address, new_connection=new_connection), label
             )
             self._told(request, response, stand)
-            if stand.studies_limits or (seconds := _back_off(response, attempt)) is None:
+            if stand.studies_limits or (seconds := self._back_off(request, response, attempt)) is None:
                 return response
             self.throttled += 1
             if not stand.moved_on and self.addresses.available:
@@ -229,6 +231,17 @@ class Driver:
         raise CannotProve(
             f"{label or request.path} answered {response.status} to every try", "target: {start: …} with raised limits"
         )
+
+    def _back_off(self, request: Request, response: Response, attempt: int) -> float | None:
+        """How long to wait before the same request is sent again; None when the response is an answer."""
+        name = request.operation or request.path
+        seconds = _back_off(response, attempt)
+        if response.status != 503:
+            self._unavailable.discard(name)
+        elif seconds is None or name in self._unavailable:
+            self._unavailable.add(name)
+            return None
+        return seconds
 
     def _told(self, request: Request, response: Response, stand: _Stand) -> None:
         exchange = Exchange(request, response, source=stand.source)
@@ -277,7 +290,6 @@ def retry_after(response: Response) -> float | None:
 
 
 def _back_off(response: Response, attempt: int) -> float | None:
-    """How long to wait before the same request is sent again; None when the response is an answer."""
     if response.status == 429:
         asked = retry_after(response)
         return min(LONGEST_RETRY_AFTER, asked + 0.05 if asked is not None else 2.0**attempt)

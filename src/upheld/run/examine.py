@@ -24,7 +24,7 @@ from upheld.run.drive import Driver, Played
 from upheld.run.judge import Case, Judge
 from upheld.run.plan import Plan, Promise, plan
 from upheld.run.transport import HttpTransport
-from upheld.run.watch import Sighting, Watch
+from upheld.run.watch import Sighting, Watch, origin_of
 from upheld.steps import canary
 from upheld.verdict import Listener, LoadRun, Progress, Run, silent
 
@@ -322,7 +322,7 @@ class Examination:
                     old = sighting.exchange
                     exchanges = [Exchange(old.request, response, old.phase, "replay", old.intent, old.broken)]
             outcomes = [self.watch.ask(checks[key[0]], exchange) for exchange in exchanges]
-            repeated = any(isinstance(o, Finding) and (o.origin or o.actual) == origin for o in outcomes)
+            repeated = any(isinstance(o, Finding) and origin_of(o) == origin for o in outcomes)
             confirmed[(*key, origin)] = repeated
 
         await asyncio.gather(

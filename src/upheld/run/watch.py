@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
     from upheld.contract import Contract
 
 SERVICE_LABEL = "service"
+
+# An error's number, a time, a token: what differs from one answer to the next although it is the same answer.
+_PASSING = re.compile(r"[\w-]*\d[\w-]*|\b(?=(?:[A-Za-z]*?[a-z][A-Z]){2})[A-Za-z]{12,}\b")
+
+
+def origin_of(finding: Finding) -> str:
+    """By what two findings of one check and subject are the same: their origin, else what was seen without passing details."""
+    if finding.origin:
+        return finding.origin
+    status, text = re.fullmatch(r"((?:\d{3}\b)?)(.*)", finding.actual, re.DOTALL).groups()  # type: ignore[union-attr]
+    return status + _PASSING.sub("#", text)
 
 
 @dataclass
@@ -79,7 +91,7 @@ class Watch:
                 tally.kept += 1
                 tally.detail = tally.detail or detail
             case Finding():
-                origin = outcome.origin or outcome.actual
+                origin = origin_of(outcome)
                 sighting = tally.sightings.setdefault(origin, Sighting(outcome, exchange))
                 sighting.count += 1
                 sighting.sources.add(exchange.source)

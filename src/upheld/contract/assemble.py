@@ -43,7 +43,7 @@ def assemble(
     inferrer = Inferrer(reading.operations, reading.schemas, reading.security_schemes, policy, pinned)
     prefix = inferrer.prefix()
     auth = inferrer.auth()
-    resources = inferrer.resources(prefix)
+    resources = inferrer.resources(prefix, auth)
     unique = inferrer.unique(auth)
     policy = inferrer.completed(auth, prefix)
     contract = Contract(

@@ -28,6 +28,8 @@ _FORGOTTEN = frozenset(
     {"forgot", "forget", "forgotten", "recover", "recovery", "strength", "policy", "validate", "check"}
 )
 _STARTS = frozenset({"login", "signin", "registration", "register", "signup", "recovery", "verification"})
+_SETTINGS = frozenset({"settings", "setting", "config", "configuration"})
+_HOUSE = frozenset({"admin", "system", "server", "instance", "service", "global", "site"})
 _LOCK = frozenset({"disable", "suspend", "ban", "block", "lock"})
 _SHELL = frozenset({"shell", "exec", "eval", "cmd"})
 
@@ -81,9 +83,14 @@ def _reasons(contract: Contract, operation: Operation, collections: set[str]) ->
     named = frozenset(words(operation.operation_id))
     last = frozenset() if not segments or "{" in segments[-1] else fixed[-1]
     yield from _sessions(contract, operation, fixed, last, named)
-    yield from _account(contract, operation, fixed, last, member=bool(templates))
+    # POST /user beside /user/{id} makes a user; without members, /user is the caller.
+    makes = operation.method == "POST" and operation.path.rstrip("/") in collections
+    yield from _account(contract, operation, fixed, last, other=bool(templates) or makes)
     if fixed and any(word in _SHELL for word in last) and not operation.safe:
         yield "runs what it is sent"
+    settings = last & _SETTINGS and not last - _SETTINGS - _HOUSE and any(segment & _HOUSE for segment in fixed)
+    if settings and not operation.safe and not templates:
+        yield "changes the settings of the whole service"
     if not templates:
         yield from _service(operation, segments, collections)
         if operation.method == "DELETE" and operation.path.rstrip("/") in collections and not _narrowed(operation):
@@ -111,16 +118,16 @@ def _sessions(
 
 
 def _account(
-    contract: Contract, operation: Operation, fixed: list[frozenset[str]], last: frozenset[str], *, member: bool
+    contract: Contract, operation: Operation, fixed: list[frozenset[str]], last: frozenset[str], *, other: bool
 ) -> Iterator[str]:
-    own = bool(last & _SELF) and not last - _SELF - _MINE and not member
+    own = bool(last & _SELF) and not last - _SELF - _MINE and not other
     if operation.method == "DELETE" and own and all(segment <= _PLAIN for segment in fixed):
         # DELETE /carts/me empties a cart; only where nothing else is named is it the account.
         yield "deletes the caller's own account"
     if operation.safe:
         return
     before = fixed[-2] if len(fixed) > 1 else frozenset[str]()
-    if not member and last & _DELETES and not last - _DELETES - _SELF - _MINE and (last | before) & _SELF:
+    if not other and last & _DELETES and not last - _DELETES - _SELF - _MINE and (last | before) & _SELF:
         yield "deletes the caller's own account"
     if "password" in last and not last & _FORGOTTEN and not any(segment & _STARTS for segment in fixed):
         # A reset that anybody may ask for sends a mail; one that needs credentials changes the password of somebody at once.
@@ -128,7 +135,9 @@ def _account(
             yield "changes a password"
     elif own and operation.method in ("PUT", "PATCH", "POST") and _changes_password(contract, operation):
         yield "changes the caller's own password"
-    if "deactivate" in last or (last & _LOCK and any(segment & _PEOPLE for segment in fixed)):
+    people = any(segment & _PEOPLE for segment in fixed)
+    plain = all(segment <= _PLAIN | {"deactivate"} for segment in fixed)
+    if (last & _LOCK and people) or ("deactivate" in last and (people or plain)):
         yield "locks an account"
 
 

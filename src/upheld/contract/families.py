@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from upheld.contract import shapes
@@ -45,20 +45,27 @@ _TOTAL = ("total", "total_count", "count", "total_items", "total_elements", "tot
 
 
 def find_resources(
-    operations: Iterable[Operation], schemas: Schemas, owned: Callable[[Operation], bool]
+    operations: Iterable[Operation],
+    schemas: Schemas,
+    owned: Callable[[Operation], bool],
+    sessions: Container[Operation] = (),
 ) -> tuple[tuple[Resource, ...], list[Inference]]:
-    """Every family, in the order of the document. ``owned`` tells whether an operation asks whose the thing is."""
+    """Every family, in the order of the document. ``owned`` tells whether an operation asks whose the thing is.
+
+    ``sessions`` make no members: a login posts to ``/auth`` beside ``/auth/{provider}`` and creates no provider.
+    """
     by_path: dict[str, dict[str, Operation]] = {}
     order: list[str] = []
     for operation in operations:
         path = operation.path.rstrip("/")
-        by_path.setdefault(path, {})[operation.method] = operation
         order.append(path)
+        if operation.method != "POST" or operation not in sessions:
+            by_path.setdefault(path, {})[operation.method] = operation
     resources: list[Resource] = []
     inferences: list[Inference] = []
     for path in dict.fromkeys(order):
         match = _MEMBER.match(path)
-        if match is None:
+        if match is None or path not in by_path:
             continue
         members, collection = by_path[path], by_path.get(match["collection"], {})
         resource = _family(match["collection"], match["id"], members, collection, schemas, owned)

@@ -101,7 +101,7 @@ class Inferrer:
         self.inferences += finder.inferences
         return auth
 
-    def resources(self, prefix: str) -> tuple[Resource, ...]:
+    def resources(self, prefix: str, auth: Auth) -> tuple[Resource, ...]:
         policy = self.policy
 
         def listed(lines: Iterable[str], operation: Operation) -> bool:
@@ -112,7 +112,8 @@ class Inferrer:
             shared = listed(policy.ownership.shared, operation)
             return not open_to_all and not shared and not listed([rule.op for rule in policy.roles], operation)
 
-        resources, inferences = find_resources(self.operations, self.schemas, owned)
+        sessions = [step.operation for step in (auth.login, auth.refresh, auth.logout) if step]
+        resources, inferences = find_resources(self.operations, self.schemas, owned, sessions)
         self.inferences += inferences
         for resource in resources:
             if resource.paging:

@@ -41,6 +41,10 @@ def dangerous(*labels: str, policy: dict[str, Any] | None = None, **parts: Any) 
         ("POST /auth/changePassword", "changes a password"),
         ("POST /users/{id}/deactivate", "locks an account"),
         ("POST /users/{id}/suspend", "locks an account"),
+        ("POST /account/deactivate", "locks an account"),
+        ("POST /auth/deactivate", "locks an account"),
+        ("PUT /admin/api/v1/settings", "changes the settings of the whole service"),
+        ("DELETE /system/config", "changes the settings of the whole service"),
         ("POST /admin/maintenance", "switches the service to maintenance"),
         ("PUT /admin/maintenance-mode", "switches the service to maintenance"),
         ("POST /system/maintenance/enable", "switches the service to maintenance"),
@@ -106,6 +110,11 @@ def test_recognised(label: str, why: str) -> None:
         "POST /groups/{id}/remove-user",
         "POST /migrations-guide",
         "POST /flushing-toilets",
+        "PUT /extensions/{id}/deactivate",
+        "PUT /settings",
+        "PATCH /me/settings",
+        "GET /admin/settings",
+        "PUT /admin/settings/{name}",
     ],
 )
 def test_harmless(label: str) -> None:
@@ -135,6 +144,11 @@ def test_a_body_that_holds_the_callers_password() -> None:
     given = operation(requestBody=body({"type": "object", "properties": {"user": fields("email", "password")}}))
     assert contract({"/user": {"put": given}}).dangerous == {"PUT /user": "changes the caller's own password"}
     assert contract({"/users/{id}": {"put": given}}).dangerous == {}
+    secured = {**given, "security": [{"token": []}]}
+    scheme = {"components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}}
+    alone, members = {"/user": {"post": secured}}, {"/user": {"post": secured}, "/user/{id}": {"get": PLAIN}}
+    assert contract(alone, **scheme).dangerous == {"POST /user": "changes the caller's own password"}
+    assert contract(members, **scheme).dangerous == {}
 
 
 def test_the_operation_id_that_its_author_chose() -> None:

@@ -445,3 +445,14 @@ def test_rules_of_the_contract_by_operation() -> None:
     rules = [made.rate_rule(by[path]) for path in ("/login", "/a", "/health")]
     assert [rule and rule.quota for rule in rules] == [10, 100, None]
     assert [made.latency_class(by[path]) for path in ("/login", "/admin/x", "/a")] == ["auth", "complex", "crud"]
+
+
+def test_a_login_makes_no_member() -> None:
+    login = operation(requestBody=body(fields("username", "password")), responses=answer(fields("access_token")))
+    paths = {"/auth": {"post": login, "get": operation()}, "/auth/{provider}": {"get": operation()}}
+    made = contract(paths)
+    assert made.auth.login
+    assert made.auth.login.operation.label == "POST /auth"
+    (family,) = made.resources
+    assert family.create is None
+    assert family.list is not None

@@ -68,10 +68,10 @@ def _empty_name_accepted(ctx: Context) -> None:
     ctx.route("POST", "/api/v1/api-keys", lax_create, status_code=201)
 
 
-def _undocumented_alphabet(ctx: Context) -> None:
+def _off_by_one(ctx: Context) -> None:
     async def create(principal: Principal, given: ApiKeyIn) -> NewApiKey:
-        if not given.name.isascii():
-            raise Problem(VALIDATION, "The name has to be ASCII.")
+        if len(given.name) >= 100:
+            raise Problem(VALIDATION, "The name has to be shorter than 100 characters.")
         made: NewApiKey = await original(principal, given)
         return made
 
@@ -112,9 +112,9 @@ MUTANTS = (
         apply=_empty_name_accepted,
     ),
     Mutant(
-        name="body/undocumented-alphabet",
+        name="body/off-by-one",
         requirement="body/valid-input",
-        says="The name of an API key has to be ASCII, which the document does not say.",
-        apply=_undocumented_alphabet,
+        says="The name of an API key may have 99 characters, where the document says maxLength: 100.",
+        apply=_off_by_one,
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 from fastapi import Request, Response
@@ -12,10 +13,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from upheld.reference.core.problems import VALIDATION, Problem, pointer
-from upheld.reference.schemas.accounts import ProfilePatch, UserOut
-from upheld.reference.services.principal import Principal
+from upheld.reference.schemas.orders import SalesReport, SalesRow
 
 from . import Answer, Context, Mutant
+
+ORDERS = "/api/v1/orders/"
+NOTHING_SOLD = SalesRow(group="nothing", orders=0, units=0, revenue_cents=0)
 
 
 def read_bodies_through(ctx: Context, change: Callable[[bytes], bytes]) -> None:
@@ -53,11 +56,11 @@ class _Bodies:
         await self.app(scope, receive_changed, send)
 
 
-def _of_status(ctx: Context, status: int, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change the problem documents of one status."""
+def _of_status(ctx: Context, status: int, change: Callable[[dict[str, Any]], None], under: str = "/") -> None:
+    """Change the problem documents of one status, below one path."""
 
     def altered(scope: Mapping[str, Any], answer: Answer) -> Answer:
-        if answer.status != status or not answer.body:
+        if answer.status != status or not answer.body or not scope["path"].startswith(under):
             return answer
         document = json.loads(answer.body)
         change(document)
@@ -66,23 +69,20 @@ def _of_status(ctx: Context, status: int, change: Callable[[dict[str, Any]], Non
     ctx.alter(altered)
 
 
-def _conflicts_of_the_framework(ctx: Context) -> None:
+def _one_without_handler(ctx: Context) -> None:
     def change(scope: Mapping[str, Any], answer: Answer) -> Answer:
-        return answer.with_body(b'{"detail":"Conflict"}', "application/json") if answer.status == 409 else answer
+        missing = answer.status == 404 and scope["path"].startswith(ORDERS)
+        return answer.with_body(b'{"detail":"Not Found"}', "application/json") if missing else answer
 
     ctx.alter(change)
 
 
 def _status_copied(ctx: Context) -> None:
-    _of_status(ctx, 409, lambda problem: problem.update(status=400))
+    _of_status(ctx, 404, lambda problem: problem.update(status=400), ORDERS)
 
 
 def _title_with_detail(ctx: Context) -> None:
-    def change(problem: dict[str, Any]) -> None:
-        if problem["type"] == "about:blank":
-            problem["title"] = "There is no such thing here"
-
-    _of_status(ctx, 404, change)
+    _of_status(ctx, 404, lambda problem: problem.update(title="There is no such order"), ORDERS)
 
 
 def _pointers_to_the_whole(ctx: Context) -> None:
@@ -101,8 +101,8 @@ def _without_content(ctx: Context, status: int) -> None:
 
 
 def _driver_speaks(ctx: Context) -> None:
-    text = 'duplicate key value violates unique constraint "uq_products_sku"'
-    _of_status(ctx, 409, lambda problem: problem.update(detail=text))
+    text = "No row was found when one was required [SQL: SELECT orders.id FROM orders WHERE orders.id = ?]"
+    _of_status(ctx, 404, lambda problem: problem.update(detail=text), ORDERS)
 
 
 def _replaced_octets(ctx: Context) -> None:
@@ -128,16 +128,15 @@ def _walked_without_bound(ctx: Context) -> None:
 
 
 def _exception_told(ctx: Context) -> None:
-    async def change_profile(principal: Principal, patch: ProfilePatch) -> UserOut:
+    async def sales(start: date, end: date, group_by: str) -> SalesReport:
+        found: SalesReport = await original(start, end, group_by)
         try:
-            if "name" in patch.model_fields_set:
-                patch.name.strip()  # type: ignore[union-attr]
-        except AttributeError as error:
+            sum(row.revenue_cents / (row.units - row.units) for row in [*found.rows, NOTHING_SOLD])
+        except ZeroDivisionError as error:
             raise Problem.of_status(500, f"{type(error).__name__}: {error}") from error
-        changed: UserOut = await original(principal, patch)
-        return changed
+        return found
 
-    original = ctx.replace(ctx.parts.accounts, "change_profile", change_profile)
+    original = ctx.replace(ctx.parts.orders, "sales", sales)
 
 
 def _input_quoted(ctx: Context) -> None:
@@ -155,21 +154,21 @@ def _input_quoted(ctx: Context) -> None:
 
 MUTANTS = (
     Mutant(
-        name="errors/conflicts-of-the-framework",
+        name="errors/one-without-handler",
         requirement="errors/problem-json",
-        says='A 409 is {"detail": …} as application/json: one exception never got its handler.',
-        apply=_conflicts_of_the_framework,
+        says='A missing order is {"detail": "Not Found"} as application/json: one exception never got its handler.',
+        apply=_one_without_handler,
     ),
     Mutant(
         name="errors/status-copied",
         requirement="errors/members",
-        says="The problem document of a 409 says status 400.",
+        says="The problem document of a missing order says status 400.",
         apply=_status_copied,
     ),
     Mutant(
         name="errors/title-with-detail",
         requirement="errors/stable-type",
-        says="A 404 of the type about:blank has a title of its own.",
+        says="The problem document of a missing order has a title of its own, and the type about:blank.",
         apply=_title_with_detail,
     ),
     Mutant(
@@ -185,10 +184,10 @@ MUTANTS = (
         apply=lambda ctx: _without_content(ctx, 405),
     ),
     Mutant(
-        name="errors/empty-415",
+        name="errors/empty-413",
         requirement="errors/refusals",
-        says="A media type that is not taken is refused without any content.",
-        apply=lambda ctx: _without_content(ctx, 415),
+        says="Too large a body is refused without any content.",
+        apply=lambda ctx: _without_content(ctx, 413),
     ),
     Mutant(
         name="errors/replaced-octets",
@@ -199,14 +198,14 @@ MUTANTS = (
     Mutant(
         name="errors/exception-told",
         requirement="errors/internal",
-        says="PATCH /users/me with name null fails, and the 500 repeats the exception.",
+        says="The sales report divides by zero, and its 500 repeats the exception.",
         apply=_exception_told,
         also=("http/server-error",),
     ),
     Mutant(
         name="errors/driver-speaks",
         requirement="errors/leak",
-        says="A 409 repeats the words of the database.",
+        says="The problem document of a missing order repeats the statement that found none.",
         apply=_driver_speaks,
     ),
     Mutant(

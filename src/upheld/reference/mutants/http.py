@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from upheld.reference.middleware.dispatch import RouteTable
-from upheld.reference.schemas.orders import OrderPage
-from upheld.reference.services.principal import Principal
 
 from . import Answer, Context, Mutant
 
@@ -31,14 +28,13 @@ def _problem(answer: Answer, status: int) -> Answer:
     return problem.with_header("content-length", str(len(problem.body)))
 
 
-def _crashing_filter(ctx: Context) -> None:
-    async def page(principal: Principal, limit: int, cursor: UUID | None, status: str | None) -> OrderPage:
-        if status == "cancelled":
-            raise KeyError(status)
-        found: OrderPage = await original(principal, limit, cursor, status)
+def _crashing_preflight(ctx: Context) -> None:
+    def preflight_headers(origin: str, methods: Iterable[str]) -> dict[str, str]:
+        allowed = {name: name for name in ctx.parts.cors.origins}
+        found: dict[str, str] = original(allowed[origin], methods)
         return found
 
-    original = ctx.replace(ctx.parts.orders, "page", page)
+    original = ctx.replace(ctx.parts.cors, "preflight_headers", preflight_headers)
 
 
 def _accepted_profile(ctx: Context) -> None:
@@ -167,10 +163,10 @@ def _redirect_to_host(ctx: Context) -> None:
 
 MUTANTS = (
     Mutant(
-        "http/crashing-filter",
+        "http/crashing-preflight",
         "http/server-error",
-        "The list of orders crashes when it is filtered by a status that nobody tried: cancelled.",
-        _crashing_filter,
+        "A preflight of an origin that is not on the list crashes, because the list is a dictionary.",
+        _crashing_preflight,
     ),
     Mutant(
         "http/accepted-profile",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from upheld.check import CannotProve
+
+ADD = "checks: {requests: 20000, seconds: 1800}"
 
 
 class BudgetSpent(CannotProve):
@@ -21,6 +26,8 @@ class Budget:
         self.requests = requests
         self.seconds = seconds
         self.sent = 0
+        self.refused = ""
+        """Why something was refused; empty while everything fitted."""
         self._began = time.monotonic()
 
     @property
@@ -45,10 +52,21 @@ class Budget:
     def take(self, count: int = 1) -> None:
         """Account for requests about to be sent. Raises `BudgetSpent`."""
         if why := self.spent:
-            raise BudgetSpent(why, "checks: {requests: 20000, seconds: 1800}")
+            self.refused = self.refused or why
+            raise BudgetSpent(why, ADD)
         self.sent += count
 
     def allow(self, seconds: float) -> None:
         """Refuse a wait that would end after the run. Raises `BudgetSpent`."""
         if seconds > self.left:
-            raise BudgetSpent(f"a wait of {seconds:.0f} s does not fit into the {self.seconds:g} s of the run")
+            raise BudgetSpent(f"a wait of {seconds:.0f} s does not fit into the {self.seconds:g} s of the run", ADD)
+
+    @asynccontextmanager
+    async def within(self) -> AsyncIterator[None]:
+        """Break off what is going on when the seconds are over. Raises `BudgetSpent`."""
+        try:
+            async with asyncio.timeout(self.left):
+                yield
+        except TimeoutError:
+            self.refused = self.refused or f"the budget of {self.seconds:g} s is spent"
+            raise BudgetSpent(self.refused, ADD) from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import upheld
 from upheld.check import Finding, Unproven
 from upheld.run.judge import Case
+from upheld.run.people import NotSupplied
 from upheld.verdict import Exit, Result, Run, Verdict
 
 if TYPE_CHECKING:
@@ -73,4 +74,8 @@ def _exit(examination: Examination, results: Sequence[Result]) -> Exit:
     failing = (Verdict.BREACHED, Verdict.ADVISORY)
     if any(r.verdict is Verdict.BREACHED or (r.verdict in failing and r.level in gate) for r in results):
         return Exit.BREACHED
-    return Exit.HARNESS if examination.defects else Exit.KEPT
+    if examination.defects:
+        return Exit.HARNESS
+    if examination.refused is not None:
+        return Exit.USAGE if isinstance(examination.refused, NotSupplied) else Exit.TARGET
+    return Exit.KEPT

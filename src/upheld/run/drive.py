@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -102,6 +103,10 @@ class Driver:
         self._lanes = 0
         self._silent: Counter[str] = Counter()
         self._silences = 0
+        self._life = asyncio.Lock()
+        self._seen_alive = 0.0
+        self._drowned: set[str] = set()
+        """What answered 429 to every try: asked again, it is not waited for."""
         self._unavailable: set[str] = set()
         """What answered 503 to every try: asked again, it is not waited for."""
 
@@ -200,6 +205,11 @@ class Driver:
         stand = _Stand("upheld", address, studies_limits=False)
         return await self._exchange(request, stand, False, holds_slot=False)
 
+    async def ask(self, request: Request) -> Response:
+        """Send once from a fresh address; any answer is one, also 429."""
+        stand = _Stand("upheld", self.addresses.fresh(), studies_limits=True)
+        return await self._exchange(request, stand, False, holds_slot=False)
+
     async def resend(self, request: Request) -> Response:
         """Send on an idle connection from a fresh address, unobserved: for replays."""
         stand = _Stand("replay", self.addresses.fresh(), studies_limits=False, spied=[])
@@ -211,26 +221,47 @@ class Driver:
         label = request.operation
         if label is not None and self._silent[label] >= 2:
             raise NoAnswer("silent", f"{label} gave no answer twice before and is not called any more")
+        waited = 0.0
         for attempt in range(8):
-            self.budget.take()
-            response = await self._guarded(
-                lambda: self.transport.send(request, address=stand.address, new_connection=new_connection), label
-            )
+            response = await self._once(request, stand, new_connection)
             self._told(request, response, stand)
             if stand.studies_limits or (seconds := self._back_off(request, response, attempt)) is None:
                 return response
             self.throttled += 1
+            waited += seconds
             if not stand.moved_on and self.addresses.available:
                 stand.moved_on = True  # a limit keyed by address has not seen this one
                 stand.address = self.addresses.fresh()
+            elif (
+                seconds > LONGEST_RETRY_AFTER
+                or waited > 2 * LONGEST_RETRY_AFTER
+                or (label or request.path) in self._drowned
+            ):
+                break
             elif holds_slot:
                 await self._pause(seconds)
             else:
                 self.budget.allow(seconds)
                 await asyncio.sleep(seconds)
+        self._drowned.add(label or request.path)
         raise CannotProve(
             f"{label or request.path} answered {response.status} to every try", "target: {start: …} with raised limits"
         )
+
+    async def _once(self, request: Request, stand: _Stand, new_connection: bool) -> Response:
+        async def go(new: bool) -> Response:
+            self.budget.take()
+            return await self._guarded(
+                lambda: self.transport.send(request, address=stand.address, new_connection=new), request.operation
+            )
+
+        try:
+            return await go(new_connection)
+        except NoAnswer as none:
+            # A peer may close an idle connection in the moment that it is used (RFC 9112 §9.3.1).
+            if new_connection or none.how != "closed" or request.method not in ("GET", "HEAD"):
+                raise
+            return await go(True)
 
     def _back_off(self, request: Request, response: Response, attempt: int) -> float | None:
         """How long to wait before the same request is sent again; None when the response is an answer."""
@@ -256,14 +287,15 @@ class Driver:
         """Tell a silent operation from a dead target."""
         for attempt in range(4):
             try:
-                answer = await call()
+                async with self.budget.within():
+                    answer = await call()
             except Refused as refused:
-                if attempt == 3 or not self._alive():
+                if attempt == 3 or not await self._is_alive():
                     raise TargetDied(f"the target does not answer any more: {refused}") from refused
                 await asyncio.sleep(0.2 * (attempt + 1))
             except NoAnswer as silent:
-                if not self._alive():
-                    raise TargetDied(f"the target ended while it was asked: {silent}") from silent
+                if not await self._is_alive():
+                    raise TargetDied(f"the target does not answer any more: {silent}") from silent
                 if silent.how == "silent":
                     self._silences += 1
                     if label:
@@ -276,23 +308,32 @@ class Driver:
                 return answer
         raise AssertionError("unreachable")
 
+    async def _is_alive(self) -> bool:
+        """Asks the target, in a thread: who waits for it must not keep the others' answers waiting."""
+        async with self._life:
+            if time.monotonic() - self._seen_alive < 1.0:
+                return True
+            alive = await asyncio.to_thread(self._alive)
+            if alive:
+                self._seen_alive = time.monotonic()
+            return alive
+
 
 def retry_after(response: Response) -> float | None:
     """Seconds that Retry-After asks for (RFC 9110 §10.2.3: a number or an HTTP-date); None when absent or malformed."""
     value = response.headers.get("retry-after", "").strip()
-    if value.isdigit():
+    if re.fullmatch(r"[0-9]{1,12}", value):
         return float(value)
     try:
-        when = parsedate_to_datetime(value)
-    except (ValueError, TypeError):
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return max(0.0, when.timestamp() - time.time())
 
 
 def _back_off(response: Response, attempt: int) -> float | None:
     if response.status == 429:
         asked = retry_after(response)
-        return min(LONGEST_RETRY_AFTER, asked + 0.05 if asked is not None else 2.0**attempt)
+        return asked + 0.05 if asked is not None else min(LONGEST_RETRY_AFTER, 2.0**attempt)
     if response.status == 503 and attempt < 2:
         asked = retry_after(response)
         return min(10.0, asked if asked is not None else 1.0)

@@ -9,32 +9,38 @@ import os
 import random
 import re
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import threading
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from upheld.check import CannotProve, Check, Finding, Outcome, Unproven
-from upheld.errors import HarnessError, SetupError, TargetDied, UpheldError
-from upheld.exchange import Exchange, Request, Session
+from upheld.check import CannotProve, Check, Finding, Kept, Outcome, Unproven
+from upheld.errors import HarnessError, TargetDied, UpheldError
+from upheld.exchange import Exchange, Session
 from upheld.report.mask import Masker
 from upheld.run.addresses import Addresses
 from upheld.run.budget import Budget
 from upheld.run.conclude import conclude
 from upheld.run.drive import Driver, Played
 from upheld.run.judge import Case, Judge
+from upheld.run.people import NEVER_LINE, Person
 from upheld.run.plan import Plan, Promise, plan
+from upheld.run.reach import reach, reached, together
 from upheld.run.transport import HttpTransport
 from upheld.run.watch import Sighting, Watch, origin_of
-from upheld.steps import canary
 from upheld.verdict import Listener, LoadRun, Progress, Run, silent
 
 if TYPE_CHECKING:
-    from upheld.contract import Contract, Operation
+    from upheld.contract import Contract
     from upheld.run.fuzz import FuzzRun
     from upheld.targets import Running
 
 REQUESTS = 20_000
 SECONDS = 900.0
+FUZZ_SHARE = 0.9
+"""Of what is left of the budget: what is found has to be repeated."""
+FUZZ_STARTS_WITHIN, FUZZ_STOPS_WITHIN = 3.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,14 @@ class Examination:
     played: dict[tuple[str, str], tuple[Promise, Played]] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
     fuzzed: FuzzRun | None = None
+    _fuzzing: asyncio.Task[FuzzRun] | None = None
     load: LoadRun | None = None
     notes: list[str] = field(default_factory=list)
     phases: list[tuple[str, float, int]] = field(default_factory=list)
     stopped: str = ""
     fault: UpheldError | None = None
+    refused: CannotProve | None = None
+    """Why an identity that the contract names could not sign in."""
     defects: list[str] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
 
@@ -104,6 +113,7 @@ class Examination:
         try:
             yield
         finally:
+            self.step(name, total, total)
             self.phases.append((name, round(self.budget.elapsed - began, 2), self.budget.sent - sent))
 
     def step(self, text: str, done: int, total: int) -> None:
@@ -135,6 +145,18 @@ class Examination:
             self.stopped, self.fault = str(died), died
         except UpheldError as error:
             self.stopped, self.fault = str(error), error
+        except Exception as error:  # ours: what was found until now is worth a report all the same
+            self.fault = HarnessError(f"{type(error).__name__}: {error}")
+            self.stopped = f"a defect of Upheld: {self.fault}"
+            self.defects.append("".join(traceback.format_exception(error)[-3:]).strip())
+        if not self.stopped and self.budget.refused:
+            self.stopped = self.budget.refused
+
+    def note(self, text: str) -> None:
+        """Tell something that a reader has to know, now and in the report, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+            self.listener(Progress("note", self.judge().masker(text)))
 
     async def _examine(self) -> None:
         with self.phase("set-up"):
@@ -146,6 +168,7 @@ class Examination:
         try:
             with self.phase("dialogues", len(others)):
                 await self._play_all(others, "dialogues")
+                reached(self.watch.coverage, self.raised.running.url)
                 await self._renew_lost()
             if self.options.fuzz:
                 with self.phase("fuzzing"):
@@ -165,63 +188,57 @@ class Examination:
 
     async def _set_up(self) -> None:
         """Is this the service that the contract describes, and do the credentials work?"""
-        tried = {}
-        for operation in _probes(self.contract):
-            request = Request(operation.method, operation.path, operation=operation.label)
-            with contextlib.suppress(CannotProve):
-                response = await self.raised.driver.send_from(request, self.raised.driver.addresses.fresh())
-                tried[operation.label] = response.status
-                if response.status != 404:
-                    break
-        if tried and set(tried.values()) == {404}:
-            raise SetupError(
-                f"every operation that was tried is 404 on {self.raised.running.url} ({', '.join(tried)}): "
-                "is this the service that the contract describes? A base path can be given with --target URL/base"
-            )
-        if not tried and self.contract.operations:
-            raise TargetDied(f"{self.raised.running.url} accepts connections but answers no request")
+        await reach(self.contract, self.raised.driver, self.raised.running.url)
         for part in self.parts.values():
             for refused in await part.driver.people.first():
-                note = str(refused)
-                if note not in self.notes:
-                    self.notes.append(note)
-                    self.listener(Progress("note", note))
+                self.note(str(refused))
+                self.refused = self.refused or refused
 
     async def _play_all(self, promises: Sequence[Promise], name: str) -> None:
         done = 0
 
         async def one(promise: Promise) -> None:
             nonlocal done
-            try:
-                played = await self.part_of(promise.check).driver.play(promise.check, promise.subject)
-            except HarnessError as defect:
-                self.defects.append(str(defect))
-                played = Played(Unproven(f"a defect of Upheld: {defect}"), "", 0.0)
-            self.played[promise.key] = (promise, played)
+            self.played[promise.key] = (promise, await self._played(promise))
             done += 1
             self.step(name, done, len(promises))
 
-        tasks = [asyncio.create_task(one(promise)) for promise in promises]
-        try:
-            await asyncio.gather(*tasks)
-        except BaseException:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            raise
+        await together(one(promise) for promise in promises)
 
     async def _renew_lost(self) -> None:
         """A credential that died on the way makes what used it worthless: tell it, renew it, play that again."""
         people = self.raised.driver.people
         for person in await people.muster():
-            self.notes.append(person.lost)
-            self.listener(Progress("note", person.lost))
-            again = [
-                promise
-                for promise, played in self.played.values()
-                if person.session.name in played.sessions and played.source in person.used_by
-            ]
+            self.note(person.lost)
+            again = self._rested_on(person)
+            try:
+                await people.renew(person)
+            except CannotProve as cannot:
+                if person.declared:
+                    self.note(f"{person.session.name} could not be signed in again: {cannot}")
             await self._play_all(again, "again, with a new credential")
+        for person in await people.muster():
+            self.note(f"{person.lost} again")
+            for promise in self._rested_on(person):
+                played = self.played[promise.key][1]
+                if not isinstance(played.outcome, Kept):
+                    played.outcome = Unproven(f"{person.lost}, when it was played again too", NEVER_LINE)
+
+    async def _played(self, promise: Promise, spied: list[Exchange] | None = None) -> Played:
+        """One playing. A dialogue that is broken is a defect of ours, and does not keep the others from being played."""
+        try:
+            return await self.part_of(promise.check).driver.play(promise.check, promise.subject, spied=spied)
+        except HarnessError as defect:
+            self.defects.append(str(defect))
+            return Played(Unproven(f"a defect of Upheld: {defect}"), "", 0.0)
+
+    def _rested_on(self, person: Person) -> list[Promise]:
+        """The promises whose dialogues used this credential."""
+        return [
+            promise
+            for promise, played in self.played.values()
+            if person.session.name in played.sessions and played.source in person.used_by
+        ]
 
     # -- fuzzing ---------------------------------------------------------------------------------------------------------
 
@@ -237,10 +254,13 @@ class Examination:
                 admin = await self._throw_away(driver, role)
         secured = any(op.secured for op in self.contract.operations)
         if secured and user is None and admin is None:
-            self.notes.append("fuzzing had no identity: secured operations were only fuzzed without credentials")
+            self.note("fuzzing had no identity: secured operations were only fuzzed without credentials")
         quick = self.options.quick
-        seconds = min(self.budget.left, policy.seconds or (8.0 if quick else 60.0))
-        self.fuzzed = await fuzz(
+        seconds = min(self.budget.left * FUZZ_SHARE - FUZZ_STOPS_WITHIN, policy.seconds or (8.0 if quick else 60.0))
+        if seconds < FUZZ_STARTS_WITHIN or self.budget.sent >= self.budget.requests * FUZZ_SHARE:
+            self.budget.refused = self.budget.refused or "the budget left no room for fuzzing"
+            return
+        fuzzing = fuzz(
             self.contract,
             self.contract.document,
             self.raised.running.url,
@@ -255,20 +275,46 @@ class Examination:
             token=self.token,
             listener=self.listener,
         )
-        self.notes.extend(self.fuzzed.notes)
+        await self._bounded(fuzzing)
         await self._renew_lost()
+
+    async def _bounded(self, fuzzing: Coroutine[Any, Any, FuzzRun]) -> None:
+        """Until it ends, the budget does, or Ctrl-C: what was found until then is kept."""
+        task = self._fuzzing = asyncio.ensure_future(fuzzing)
+        timer = asyncio.get_running_loop().call_later(self.budget.left, self._enough)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+        except HarnessError:
+            if not self.budget.refused:  # else it was ended before it had begun
+                raise
+        finally:
+            timer.cancel()
+            if task.done() and not task.cancelled() and task.exception() is None:
+                self.fuzzed = task.result()
+                self.notes.extend(self.fuzzed.notes)
 
     async def _throw_away(self, driver: Driver, role: str) -> Session | None:
         """An identity for fuzzing, apart from those that judge, because fuzzing may ruin it."""
         try:
             return await driver.people.sign_in(role, fresh=True)
         except CannotProve as cannot:
-            self.notes.append(f"no throw-away {role} for fuzzing: {cannot}")
+            self.note(f"no throw-away {role} for fuzzing: {cannot}")
             return None
 
     def _fuzzed(self, exchange: Exchange) -> None:
         self.budget.sent += 1
         self.watch.feed(exchange)
+        if self.budget.sent >= self.budget.requests * FUZZ_SHARE:
+            self._enough()
+
+    def _enough(self) -> None:
+        if self._fuzzing is not None and not self.budget.refused:
+            self.budget.refused = self.budget.spent or "fuzzing was ended to keep within the budget of requests"
+            self._fuzzing.cancel()
 
     # -- judging ---------------------------------------------------------------------------------------------------------
 
@@ -285,10 +331,10 @@ class Examination:
         cases = judge.observed(self.plan, self.watch, confirmed)
 
         async def replay(promise: Promise) -> Outcome:
-            return (await self.part_of(promise.check).driver.play(promise.check, promise.subject, spied=[])).outcome
+            return (await self._played(promise, [])).outcome
 
-        cases += await asyncio.gather(
-            *(judge.played(promise, played.outcome, played.seconds, replay) for promise, played in self.played.values())
+        cases += await together(
+            judge.played(promise, played.outcome, played.seconds, replay) for promise, played in self.played.values()
         )
         if self.fuzzed is not None:
             judge.engine(cases, (p.check for p in self.plan.promises), self.fuzzed.findings, self.watch)
@@ -303,7 +349,7 @@ class Examination:
 
         async def again(promise: Promise) -> list[Exchange]:
             exchanges: list[Exchange] = []
-            await self.part_of(promise.check).driver.play(promise.check, promise.subject, spied=exchanges)
+            await self._played(promise, exchanges)
             return exchanges
 
         async def one(key: tuple[str, str], origin: str, sighting: Sighting) -> None:
@@ -342,7 +388,8 @@ class Examination:
         for role in dict.fromkeys((driver.people.default_role, *self.contract.policy.roles_named())):
             with contextlib.suppress(CannotProve):
                 sessions.append(await driver.people.sign_in(role, fresh=False))
-        self.load = await asyncio.to_thread(
+        stop = threading.Event()
+        running = asyncio.to_thread(
             run_load,
             self.contract,
             self.raised.running.url,
@@ -352,7 +399,15 @@ class Examination:
             profile="raised" if "profile" in self.raised.running.can else "shipped",
             listener=self.listener,
             seed=self.seed,
+            stop=stop,
         )
+        generating = asyncio.ensure_future(running)
+        try:
+            self.load = await asyncio.shield(generating)
+        except asyncio.CancelledError:
+            stop.set()  # what was measured until now is judged
+            self.load = await generating
+            raise
 
 
 def examine(
@@ -430,13 +485,6 @@ def _user_quota(contract: Contract) -> int | None:
     """How many requests one identity may spend where the limits are on: the smallest quota keyed by user, less a tenth."""
     quotas = [rule.quota for rule in contract.rate_rules if "user" in rule.key]
     return int(min(quotas) * 0.9) if quotas else None
-
-
-def _probes(contract: Contract) -> list[Operation]:
-    """A few operations to see whether this is the right service: those that need nothing first."""
-    alone = [op for op in contract.operations if op.method == "GET" and not op.path_parameters]
-    first = [op for op in (canary(contract),) if op is not None]
-    return [*first, *alone, *(op for op in contract.operations if op.method == "GET")][:12]
 
 
 def _token(seed: int) -> str:

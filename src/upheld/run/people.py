@@ -9,12 +9,13 @@ import asyncio
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from upheld.check import CannotProve
 from upheld.contract.sessions import tokens_in
 from upheld.exchange import NotJson, Request, Response, Session
+from upheld.run.budget import BudgetSpent
 from upheld.steps import canary, describe, fill_step, pointed
 
 if TYPE_CHECKING:
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
 SendFrom = Callable[[Request, str | None], Awaitable[Response]]
 """Sends a request from a source address of its own, backing off where it is told to."""
 
+NEVER_LINE = "never: [METHOD /path]  # the operation that ends sessions"
 REGISTER_LINE = "auth: {register: {op: POST /auth/register, body: {email: $user, password: $password}}}"
+
+
+class NotSupplied(CannotProve):
+    """An environment variable that upheld.yaml names for an identity is not set."""
 
 
 @dataclass
@@ -36,7 +42,9 @@ class Person:
     spent: int = 0
     """Requests sent with it, to keep within a quota that is keyed by user."""
     last_ok: str = ""
-    """Operation of its last 2xx answer: the suspect when the credential is lost."""
+    """Operation of its last 2xx answer that took the credential."""
+    last_change: str = ""
+    """The same of an operation that changes something: the suspect when the credential is lost."""
     lost: str = ""
     """Why its credential does not work any more; empty while it does."""
     used_by: set[str] = field(default_factory=set)
@@ -141,8 +149,9 @@ class People:
     def _environment(self, name: str, variable: str) -> str:
         value = self._environ.get(variable, "")
         if not value:
-            raise CannotProve(
-                f"identity {name}: the environment variable {variable} is not set", f"export {variable}=…"
+            raise NotSupplied(
+                f"identity {name}: the environment variable {variable}, which upheld.yaml names, is not set",
+                f"export {variable}=…",
             )
         self.secrets.add(value)
         return value
@@ -242,12 +251,15 @@ class People:
         """Account for an exchange of a shared identity."""
         if request.session is None:
             return
+        operation = self.contract.operation(request.operation)
         for person in self._pool.get(request.session.role, ()):
             if person.session.name == request.session.name:
                 person.spent += 1
                 person.used_by.add(source)
-                if response.ok and request.operation:
-                    person.last_ok = request.operation
+                if response.ok and operation is not None and operation.secured:
+                    person.last_ok = operation.label
+                    if not operation.safe:
+                        person.last_change = operation.label
 
     async def muster(self) -> list[Person]:
         """Try every shared credential on the canary operation; those that are refused now are lost, and returned."""
@@ -259,16 +271,24 @@ class People:
             if (allowed := self.contract.roles(operation)) and person.session.role not in allowed:
                 continue
             request = Request(operation.method, operation.path, session=person.session, operation=operation.label)
-            response = await self._send(request, self._address())
+            try:
+                response = await self._send(request, self._address())
+            except CannotProve:
+                continue
             if response.status == 401:
-                person.lost = f"credential of {person.session.name} lost after {person.last_ok or 'its login'}"
+                suspect = person.last_change or person.last_ok or "its login"
+                person.lost = f"credential of {person.session.name} lost after {suspect}"
                 self.notes.append(person.lost)
                 lost.append(person)
         return lost
 
-    async def renew(self, session: Session) -> Session:
-        """The same user signed in again."""
-        return replace(await self.log_in(session.name, session.role, session.user, session.password))
+    async def renew(self, person: Person) -> None:
+        """Sign the same user in again, in its place. Raises `CannotProve` when that is not possible."""
+        session = person.session
+        if not session.password:
+            raise CannotProve(f"{session.name} has a credential that is given, not one that a login makes")
+        person.session = await self.log_in(session.name, session.role, session.user, session.password)
+        person.lost = person.last_ok = person.last_change = ""
 
     async def first(self) -> list[CannotProve]:
         """Sign in whoever has credentials in the file, before anything else: wrong ones make everything unproven."""
@@ -276,11 +296,29 @@ class People:
         for name, identity in self.contract.policy.identities.items():
             if self._declared_with_credentials(identity):
                 try:
-                    self._pool.setdefault(identity.role, []).append(Person(await self._declared(name, identity), name))
+                    session = await self._declared(name, identity)
+                    await self._tried(session)
+                except BudgetSpent:
+                    break
                 except CannotProve as cannot:
                     self._refused[name] = cannot
                     refused.append(cannot)
+                else:
+                    self._pool.setdefault(identity.role, []).append(Person(session, name))
         return refused
+
+    async def _tried(self, session: Session) -> None:
+        """A credential that was given is used once, as a login tries a password. Raises `CannotProve` when it is refused."""
+        operation = canary(self.contract)
+        if session.answer is not None or operation is None:
+            return
+        request = Request(operation.method, operation.path, session=session, operation=operation.label)
+        response = await self._send(request, self._address())
+        if response.status == 401:
+            raise CannotProve(
+                f"{session.name} is not known: its credential was refused, {operation.label} was answered with 401",
+                f"identities: {{{session.name}: …}} with a credential that is valid now",
+            )
 
 
 def _string(document: Any, pointer: str) -> str | None:

@@ -245,6 +245,7 @@ def _decoded(body: bytes, coding: str) -> bytes:
         return body
 
 
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?$", re.DOTALL)
 _HEAD = re.compile(rb"HTTP/1\.[01] (\d{3})[^\r\n]*\r?\n")
 
 
@@ -280,8 +281,9 @@ def _body(data: bytes, headers: Headers, status: int, method: str, closed: bool)
         return b"", data
     if "chunked" in headers.get("transfer-encoding", "").lower():
         return _chunks(data)
-    length = headers.get("content-length", "")
-    if length.isdigit():
+    lengths = {length.strip() for length in headers.get("content-length", "").split(",")}
+    length = lengths.pop() if len(lengths) == 1 else ""
+    if re.fullmatch(r"[0-9]{1,15}", length):
         wanted = int(length)
         return (data[:wanted], data[wanted:]) if len(data) >= wanted else (None, data)
     return (data, b"") if closed else (None, data)
@@ -292,15 +294,23 @@ def _chunks(data: bytes) -> tuple[bytes | None, bytes]:
     rest = data
     while True:
         line, found, rest = rest.partition(b"\r\n")
+        size = _CHUNK.match(line)
+        if not found or size is None:
+            return None, data
+        length = int(size.group(1), 16)
+        if length == 0:
+            return _trailed(bytes(body), rest, data)
+        if len(rest) < length + 2 or rest[length : length + 2] != b"\r\n":
+            return None, data
+        body += rest[:length]
+        rest = rest[length + 2 :]
+
+
+def _trailed(body: bytes, rest: bytes, data: bytes) -> tuple[bytes | None, bytes]:
+    """Behind the last chunk: trailer fields, which are passed over, and an empty line."""
+    while True:
+        line, found, rest = rest.partition(b"\r\n")
         if not found:
             return None, data
-        try:
-            size = int(line.split(b";")[0], 16)
-        except ValueError:
-            return None, data
-        if len(rest) < size + 2:
-            return None, data
-        body += rest[:size]
-        rest = rest[size + 2 :]
-        if size == 0:
-            return bytes(body), rest
+        if not line:
+            return body, rest

@@ -148,7 +148,7 @@ class Driver:
         identity, member = template.identity, ""
         if operation.takes:
             if not self._pools[operation.takes]:
-                self.starved[operation.name] += 1
+                self.starved[operation.name] += arrival.due >= self.plan.warmup
                 self._in_flight.discard(arrival)
                 self._book_into(arrival).sent -= 1
                 return
@@ -256,7 +256,7 @@ class Driver:
             "wall_seconds": wall,
             "cpu_seconds": time.process_time() - self._cpu,
             "most_in_flight": self.most_in_flight,
-            "starved": dict(self.starved),
+            "starved": dict(+self.starved),
             "warmup": self.warm.to_json(),
             "operations": {
                 operation.name: counts.to_json()

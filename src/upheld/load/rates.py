@@ -15,7 +15,7 @@ RESERVE = 0.1
 HASHING = 1.0
 """Most calls a second of an operation that hashes a password, unless load.weights names it: one takes a quarter of a second of
 a processor by design, and its promise is about waiting, not about throughput."""
-FEWER = 0.9
+FEWER = 0.8
 """Things are used up at this share of the rate at which they are made."""
 
 

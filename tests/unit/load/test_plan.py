@@ -21,7 +21,7 @@ from upheld.exchange import Headers, Request, Response, Session
 from upheld.load.members import Members
 from upheld.load.plan import UNIQUE, LeftOut, Plan, Template, loads, missing_secrets, render
 from upheld.load.prepare import make_plan
-from upheld.load.rates import HASHING
+from upheld.load.rates import FEWER, HASHING
 from upheld.load.run import save_plan
 from upheld.load.schedule import schedule
 from upheld.load.templates import CannotMake, secrets_of, sign_in, templates, text
@@ -162,7 +162,7 @@ def test_deletions_use_up_what_creations_make() -> None:
         maker = by_name[f"POST /api/v1/{kind}"]
         assert taker.takes == maker.makes == f"/api/v1/{kind}"
         assert maker.id_pointer == "/id"
-        assert taker.rate <= 0.9 * maker.rate + 1e-9
+        assert taker.rate <= FEWER * maker.rate + 1e-9
 
 
 def test_without_identities_the_secured_operations_are_left_out_and_told() -> None:

@@ -3,7 +3,6 @@
 ``python seeded.py PORT [fault,fault…|all]``; the document is at /openapi.json, whatever the faults.
 """
 
-
 import itertools
 import os
 import sys
@@ -32,6 +31,8 @@ FAULTS = {
     "allow": "405 has no Allow",
     "problem": "422 is application/json",
 }
+COUNTER = "/_requests"
+"""Tells how many requests were served; not in the document, and not counted."""
 TOKENS = {"token-of-ann": "ann", "token-of-root": "root"}
 
 
@@ -133,6 +134,8 @@ def create_app(faults: frozenset[str] = frozenset()) -> FastAPI:
 
     @app.middleware("http")
     async def count(request: Request, call_next: Any) -> Response:
+        if request.url.path == COUNTER:
+            return PlainTextResponse(str(app.state.requests))
         app.state.requests += 1
         return await call_next(request)
 
@@ -203,7 +206,7 @@ def create_app(faults: frozenset[str] = frozenset()) -> FastAPI:
         "/items",
         status_code=201,
         response_model=ItemOut,
-        responses={**_documented(401, 409, 422), **location},
+        responses={**_documented(400, 401, 409, 422), **location},
         openapi_extra=bearer,
     )
     async def create_item(item: model, user: Annotated[str, Depends(caller)]) -> Any:  # type: ignore[valid-type]
@@ -223,7 +226,9 @@ def create_app(faults: frozenset[str] = frozenset()) -> FastAPI:
             return problem(404, "Not Found")
         return JSONResponse({**found, "quantity": str(found["quantity"])} if "schema" in faults else found)
 
-    @app.put("/items/{item_id}", response_model=ItemOut, responses=_documented(401, 404, 409, 422), openapi_extra=bearer)
+    @app.put(
+        "/items/{item_id}", response_model=ItemOut, responses=_documented(400, 401, 404, 409, 422), openapi_extra=bearer
+    )
     async def replace_item(item_id: ItemId, item: ItemIn, user: Annotated[str, Depends(caller)]) -> Any:
         if item_id not in items:
             return problem(404, "Not Found")
@@ -245,7 +250,13 @@ def create_app(faults: frozenset[str] = frozenset()) -> FastAPI:
     async def list_orders(user: Annotated[str, Depends(any_token if "gullible" in faults else caller)]) -> Any:
         return JSONResponse([order for order in orders.values() if order["owner"] == user][-20:])
 
-    @app.post("/orders", status_code=201, response_model=OrderOut, responses=_documented(401, 404, 422), openapi_extra=bearer)
+    @app.post(
+        "/orders",
+        status_code=201,
+        response_model=OrderOut,
+        responses=_documented(400, 401, 404, 422),
+        openapi_extra=bearer,
+    )
     async def create_order(order: OrderIn, user: Annotated[str, Depends(caller)]) -> Any:
         if order.item_id not in items:
             return problem(404, "Not Found")

@@ -30,13 +30,15 @@ class Accusation:
 
     failure: Failure
     candidates: list[tuple[Failure, Sent, tuple[Sent, ...]]] = field(default_factory=list)
+    offered: int = 0
     seen: int = 0
     repeated: bool | None = None
     """Whether it failed again; None while nothing is known."""
-    tried: int = 0
     shown: tuple[Failure, Sent] | None = None
     request: Request | None = None
     minimal: bool = False
+    wants_valid: bool = False
+    """It was shown by a request that was broken on purpose; one that is valid would say more."""
 
 
 class Accusations:
@@ -94,7 +96,10 @@ class Accusations:
             self._kinds[kind] += 1
             accusation = self._all[key] = Accusation(failure)
         accusation.seen += 1
-        if accusation.repeated is not True and len(accusation.candidates) < CANDIDATES:
+        better = accusation.wants_valid and sent.exchange.intent == "valid"
+        if better or (accusation.repeated is not True and accusation.offered < CANDIDATES):
+            accusation.wants_valid = False if better else accusation.wants_valid
+            accusation.offered += 1
             accusation.candidates.append((failure, sent, tuple(self._chain(failure, sent))))
             self._queue.put_nowait(accusation)
 
@@ -147,13 +152,14 @@ class Accusations:
                 accusation.request, accusation.minimal = smaller, True
 
     async def _repeat(self, accusation: Accusation) -> None:
-        if accusation.repeated is True or accusation.tried >= len(accusation.candidates):
+        if not accusation.candidates:
             return
-        failure, sent, chain = accusation.candidates[accusation.tried]
-        accusation.tried += 1
+        failure, sent, chain = accusation.candidates.pop(0)
         verdict, request, _ = await self.repeater.again(failure, sent, chain, self._made.get)
         accusation.shown = accusation.shown or (failure, sent)
         if verdict is not False:
+            if accusation.repeated is not True:
+                accusation.wants_valid = failure.code != "ST201" and sent.exchange.intent == "invalid"
             accusation.repeated = True
             accusation.shown = (failure, sent)
             accusation.request = request

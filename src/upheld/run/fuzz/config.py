@@ -30,7 +30,7 @@ def engine_config(
     marker: str,
     request_timeout: float = 10.0,
 ) -> str:
-    """The text of the engine's TOML file."""
+    """The text of the engine's TOML file. ``seconds`` is what the engine believes to have."""
     generation: dict[str, Any] = {
         # Reproducible only with one worker, no example database and no cache (measured: byte-identical sequences).
         "database": "none",
@@ -44,7 +44,7 @@ def engine_config(
             "",
             {
                 "seed": seed,
-                "max-time": max(1, int(seconds)),
+                "max-time": int(seconds),
                 "base-url": origin,
                 "hooks": hooks,
                 # Two workers lose operations to a race inside the generator on CPython 3.11, and are not faster.

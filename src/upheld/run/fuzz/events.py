@@ -136,7 +136,8 @@ def key(failure: Failure, sent: Sent) -> tuple[str, str, str, str]:
         case "ST203":
             detail = str(data.get("header_name"))
         case "ST204":
-            detail = f"{data.get('method')} {data.get('failure_reason')} {status}"
+            has_allow = data.get("failure_reason") != "missing_allow_header"
+            detail = f"{data.get('method')} {status}" if has_allow else "without Allow"
         case "ST302":
             detail = str(data.get("created_with"))
         case "ST401":

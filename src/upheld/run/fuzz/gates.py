@@ -9,6 +9,8 @@ from upheld.run.fuzz.values import PhaseRun
 FEWEST_SCENARIOS = 5
 FEWEST_LINKS = 0.3
 """Share of the known links that a stateful phase is expected to follow at least once."""
+MOST_THROTTLED = 0.1
+"""Share of the answers that may be 429 or 503 in a run that calls itself complete."""
 
 _SKIPPED = {
     "disabled": "it was not asked for",
@@ -42,13 +44,13 @@ def lost_operations(
         counts = reached.get(label, {})
         reasons = []
         if errors.get(label):
-            reasons.append(f"engine error: {'; '.join(dict.fromkeys(errors[label]))}")
+            reasons.append("; ".join(dict.fromkeys(errors[label])))
         if silences.get(label):
             times = silences[label]
             reasons.append(f"no answer to {times} request{'s' if times > 1 else ''}")
         if not counts:
             why = "the time was over before it" if label in cut_short else "no request reached it"
-            reasons.append(why)
+            reasons.extend([] if reasons else [why])
         elif not any(200 <= status < 300 for status in counts):
             seen = ", ".join(
                 f"{status} ×{count}" for status, count in sorted(counts.items(), key=lambda item: -item[1])[:4]

@@ -11,7 +11,6 @@ import ctypes
 import json
 import os
 import signal
-import time
 from binascii import b2a_base64
 from pathlib import Path
 from typing import Any
@@ -127,7 +126,9 @@ def _leaves_path_free(case: schemathesis.Case[Any], phase: str) -> bool:
 
 
 @schemathesis.hook
-def after_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], response: schemathesis.Response) -> None:
+def after_call(
+    context: schemathesis.HookContext, case: schemathesis.Case[Any], response: schemathesis.Response
+) -> None:
     """Learn which ids exist."""
 
     def answer() -> Any:
@@ -166,7 +167,7 @@ class Teller(cli.EventHandler[Any]):
     def __init__(self, *args: Any, **params: Any) -> None:
         self._begun: set[str] = set()
         self._rendered: set[tuple[str, str]] = set()
-        self._started = time.time()
+        self._shares = _Shares()
         _tell("hello", version=_JOB["version"], engine=schemathesis.__version__)
         _pipe.flush()
 
@@ -174,6 +175,11 @@ class Teller(cli.EventHandler[Any]):
         match event:
             case events.ScenarioFinished():
                 self._scenario(event)
+            case events.EngineStarted():
+                self._shares.begin(event.timestamp)
+            case events.ScenarioStarted():
+                self._shares.take(event.id.hex, event.timestamp)
+                return
             case events.PhaseStarted():
                 self._phase_started(event)
             case events.PhaseFinished():
@@ -198,7 +204,7 @@ class Teller(cli.EventHandler[Any]):
                 for warning in event.warnings[:20]:
                     _tell("warning", text=str(getattr(warning, "message", warning))[:300])
             case events.EngineFinished():
-                _tell("end", reason=event.stop_reason.value, seconds=event.running_time)
+                _tell("end", reason=event.stop_reason.value)
             case _:
                 return
         _pipe.flush()
@@ -217,9 +223,10 @@ class Teller(cli.EventHandler[Any]):
         name = event.phase.name.value
         # Given a time limit, the engine goes on with new rounds until it is over. One round was asked for.
         if _JOB["one_pass"] and name in ("fuzzing", "stateful") and name in self._begun and event.phase.is_enabled:
-            _tell("end", reason="one pass", seconds=time.time() - self._started)
+            _tell("end", reason="one pass")
             raise KeyboardInterrupt
         self._begun.add(name)
+        self._shares.phase(name, event.timestamp, len(event.operations) if event.operations is not None else None)
         payload = event.payload
         _tell("phase", phase=name, enabled=event.phase.is_enabled, links=payload.transitions_selected if payload else 0)
 
@@ -252,7 +259,7 @@ class Teller(cli.EventHandler[Any]):
             phase=event.phase.value,
             status=event.status.value,
             skipped=event.skip_reason or "",
-            seconds=event.elapsed_time,
+            cut=self._shares.is_spent(event.id.hex, event.elapsed_time),
             links=sorted(links),
             dropped=sum(recorder.filtered_failures.values()),
         )
@@ -271,6 +278,39 @@ class Teller(cli.EventHandler[Any]):
                 self._rendered.add(key)
                 data["validation_message"] = str(getattr(failure, "validation_message", ""))[:300]
         return {"check": check, "code": failure.code, "data": data}
+
+
+class _Shares:
+    """The engine gives each operation an even share of the time that is left, and ends its cases silently when that is spent.
+
+    Reckoned here from the outside, so that an operation which was cut short is told.
+    """
+
+    def __init__(self) -> None:
+        self._end = self._phase_end = 0.0
+        self._left = 1
+        self._share: dict[str, float] = {}
+        self._is_unit = False
+
+    def begin(self, now: float) -> None:
+        self._end = now + _JOB["engine_seconds"]
+
+    def phase(self, name: str, now: float, operations: int | None) -> None:
+        elastic = [phase for phase in ("fuzzing", "stateful") if phase in _JOB["phases"]]
+        behind = len(elastic) - elastic.index(name) - 1 if name in elastic else len(elastic)
+        # The engine holds back an equal part for each repeatable phase that is still to come.
+        self._phase_end = self._end - (self._end - now) * behind / (behind + 1)
+        self._left = operations or len(_JOB["operations"])
+        self._is_unit = name in ("examples", "coverage", "fuzzing")
+
+    def take(self, id_: str, now: float) -> None:
+        if self._is_unit:
+            self._share[id_] = max(0.0, self._phase_end - now) / max(1, self._left)
+            self._left -= 1
+
+    def is_spent(self, id_: str, seconds: float) -> bool:
+        share = self._share.pop(id_, None)
+        return share is not None and seconds >= share * 0.98
 
 
 def _small(value: Any) -> Any:

@@ -126,6 +126,8 @@ def _promise_field(response: dict[str, Any], name: str) -> None:
 def _bearer(document: dict[str, Any]) -> None:
     components = document.get("components")
     schemes = components.get("securitySchemes") if isinstance(components, dict) else None
-    for name, scheme in schemes.items() if isinstance(schemes, dict) else ():
+    if not isinstance(schemes, dict):
+        return
+    for name, scheme in schemes.items():
         if isinstance(scheme, dict) and scheme.get("type") in ("oauth2", "openIdConnect"):
             schemes[name] = {"type": "http", "scheme": "bearer"}

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from upheld.check import CannotProve
 from upheld.contract.words import key as plain_key
-from upheld.exchange import NotJson, Request, Response
+from upheld.exchange import Headers, NotJson, Request, Response
 from upheld.run.fuzz import judge
 from upheld.run.fuzz.events import Failure, Sent
 from upheld.run.fuzz.minimise import reduced
@@ -23,6 +23,10 @@ Resend = Callable[[Request], Awaitable[Response]]
 
 MOST_REQUESTS = 50
 """Requests that making one failure smaller may take."""
+# What decides how a request is read, or whose it is, stays.
+_TELLING_FIELDS = frozenset(
+    {"content-type", "authorization", "cookie", "host", "transfer-encoding", "content-encoding"}
+)
 _GONE = frozenset({404, 409, 410, 412})
 _ID_NAMES = frozenset({"id", "uuid", "guid", "slug", "sku", "code", "number", "reference", "handle", "key"})
 
@@ -146,7 +150,7 @@ class Repeater:
                 fails = False
                 if self._validity(sent.label, request, candidate) == validity:
                     spent += 1
-                    response = await self.send(self._refreshed(sent.label, _of_case(request, candidate)))
+                    response = await self.send(self._refreshed(sent.label, _of_case(request, case, candidate)))
                     fails = response is not None and judge.again(failure, sent, response, self.contract) is True
                 if fails:
                     best = candidate
@@ -155,7 +159,7 @@ class Repeater:
             pass
         finally:
             reduction.close()
-        return None if best is case else self._refreshed(sent.label, _of_case(request, best))
+        return None if best is case else self._refreshed(sent.label, _of_case(request, case, best))
 
     def _validity(self, label: str, request: Request, case: Mapping[str, Any]) -> bool | None:
         if "body" not in case:
@@ -183,16 +187,27 @@ def _case(sent: Sent, contract: Contract) -> dict[str, Any]:
         optional = {name: True for name in names if name not in needed}
         if optional:
             case["query"] = optional
+    fields = {name.lower(): True for name, _ in request.headers.pairs if name.lower() not in _TELLING_FIELDS}
+    if fields and "header field" not in broken and "cookie" not in broken:
+        case["fields"] = fields
     return case
 
 
-def _of_case(request: Request, case: Mapping[str, Any]) -> Request:
+def _of_case(request: Request, whole: Mapping[str, Any], case: Mapping[str, Any]) -> Request:
+    """The request with only those parts of the ``whole`` case that are left in ``case``."""
     if "body" in case:
         request = request.with_(body=_encoded(case["body"]))
-    kept = case.get("query")
-    if kept is not None:
-        request = request.with_(query=tuple((n, v) for n, v in request.query if kept.get(n, n not in kept)))
-    return request
+    elif "body" in whole:
+        request = request.with_(body=None).with_headers(content_type=None)
+    parameters, fields = (_dropped(whole, case, part) for part in ("query", "fields"))
+    query = tuple((name, value) for name, value in request.query if name not in parameters)
+    headers = Headers((name, value) for name, value in request.headers.pairs if name.lower() not in fields)
+    return request.with_(query=query, headers=headers)
+
+
+def _dropped(whole: Mapping[str, Any], case: Mapping[str, Any], part: str) -> set[str]:
+    kept = case.get(part, {})
+    return {name for name in whole.get(part, {}) if not kept.get(name)}
 
 
 def _encoded(value: Any) -> bytes:

@@ -33,7 +33,10 @@ BODY_LIMIT = 64 * 1024
 START_UP = 1.5
 """Seconds that the engine takes to be loaded, which its own clock does not count."""
 GRACE = 4.0
-"""Seconds past its time after which the engine is asked to stop, and the same again before it is killed."""
+"""Seconds that the engine has to end when it is asked to, before it is killed."""
+PLENTY = 2
+"""How much more time the engine believes to have when one round was asked for. It shares its time out evenly between operations,
+and a slow one needs more than its share; that the whole keeps within its time is our watch, not the engine's."""
 _TICK = 0.2
 
 
@@ -72,6 +75,8 @@ class Fuzzing:
         self.seed = seed
         self.token = token
         self.listener = listener
+        one_pass = max_examples is not None
+        self.engine_seconds = max(1, int((seconds - START_UP) * (PLENTY if one_pass else 1)))
         self.job = job(
             contract,
             user=user,
@@ -79,7 +84,9 @@ class Fuzzing:
             known=known,
             protected=protected,
             token=token,
-            one_pass=max_examples is not None,
+            one_pass=one_pass,
+            phases=self.wanted,
+            engine_seconds=self.engine_seconds,
             body_limit=BODY_LIMIT,
             addresses=_own_addresses(base_url, seed) if addresses is None else addresses,
             wait_budget=seconds / 4,
@@ -132,11 +139,13 @@ class Fuzzing:
             self.contract,
             origin=self.origin,
             hooks=HOOKS,
-            seconds=self.seconds - START_UP,
+            seconds=self.engine_seconds,
             max_examples=self.max_examples,
             phases=self.wanted,
             seed=self.seed,
             marker=self.token,
+            # Ten seconds are the engine's own; a short run cannot spend them on one operation that hangs.
+            request_timeout=round(min(10.0, max(2.0, self.seconds / 10)), 1),
         )
         try:
             await engine.start(overlaid(self.contract, self.document), text, self.job, credentials)
@@ -161,7 +170,8 @@ class Fuzzing:
 
     async def _watchdog(self, engine: Engine, deadline: float) -> None:
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, deadline + GRACE - loop.time()))
+        grace = GRACE if self.max_examples is None else 0.0
+        await asyncio.sleep(max(0.0, deadline + grace - loop.time()))
         self.stopped = self.stopped or "its time was over"
         engine.interrupt()
         await asyncio.sleep(GRACE)
@@ -214,7 +224,7 @@ class Fuzzing:
         if line["phase"] == "stateful":
             phase.scenarios += 1
             phase.followed.update(line["links"])
-        elif "time limit" in line["skipped"].lower():
+        elif line["cut"] or line["status"] == "interrupted":
             self.cut_short.add(line["op"])
 
     def _on_phase(self, line: Mapping[str, Any]) -> None:
@@ -232,11 +242,13 @@ class Fuzzing:
         phase.seconds += time.monotonic() - phase.began
 
     def _on_error(self, line: Mapping[str, Any]) -> None:
-        sentence = _first_line(f"{line['title']}: {line['text']}")
+        is_network = line["title"] == "Network Error"
+        sentence = _first_line(line["text"] if is_network else f"engine error: {line['title']}: {line['text']}")
         if line["op"]:
             self.errors[line["op"]].append(sentence)
         else:
-            self.notes.append(f"fuzzing, {line['phase'] or 'run'}: {sentence}")
+            # What follows are the engine's own curl lines, credentials and all.
+            self.notes.append(f"fuzzing, {line['phase'] or 'run'}: {sentence.partition(' Last request')[0]}")
         if line["title"] in ("Runtime Error", "Hook Error", "Configuration Error"):
             self.defects.append(f"{line['op'] or line['phase'] or 'run'}: {sentence}")
 
@@ -274,9 +286,7 @@ class Fuzzing:
         findings = tuple(self.accusations.findings())
         labels = [operation.label for operation in self.contract.operations]
         phases = tuple(phase.frozen(name) for name in self.wanted if (phase := self.phases.get(name)) is not None)
-        if self.reason == "max_time" and self.max_examples is not None:
-            self.stopped = self.stopped or "its time was over"
-        elif self.reason == "server_unavailable":
+        if self.reason == "server_unavailable":
             self.stopped = self.stopped or "the service did not answer any more"
         notes = [*self.notes, *gates.phase_notes(self.wanted, phases)]
         if self.given_up:
@@ -290,6 +300,7 @@ class Fuzzing:
                 f"fuzzing: nearly every answer was 404; is {self.origin} the service that the contract describes?"
             )
         notes += self.accusations.notes
+        throttled = self.given_up > self.requests * gates.MOST_THROTTLED
         unfinished = any(phase.status == "unfinished" for phase in phases)
         return FuzzRun(
             cases=self.cases,
@@ -302,7 +313,7 @@ class Fuzzing:
                 )
             ),
             notes=tuple(dict.fromkeys(notes)),
-            complete=not self.stopped and not unfinished and not self.defects,
+            complete=not (self.stopped or unfinished or self.defects or self.cut_short or throttled),
             phases=phases,
             requests=self.requests + self.accusations.repeater.requests,
             throttled=self.throttled,

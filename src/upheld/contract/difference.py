@@ -107,7 +107,7 @@ class _Pair:
 def _canonical(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, Any]:
     schema = schemas.expand(schema)
     if not isinstance(schema, Mapping):
-        return {} if schema else {"not": True}
+        return {} if schema else {"fits": "nothing"}
     found = {w: v for w, v in schema.items() if w in _PLAIN and _BOUNDS_NOTHING.get(w, ...) != v}
     found |= {
         w: schema[w] for w in ("properties", *_INNER, "allOf", "prefixItems") if schema.get(w) not in (None, [], {})

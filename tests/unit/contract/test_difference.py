@@ -1,0 +1,91 @@
+"""Two documents are compared in what binds; what can be said in several ways is the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from upheld.contract.difference import differences
+
+from .conftest import answer, body, contract, operation
+
+Schema = dict[str, Any]
+
+
+def of_bodies(mine: Schema, theirs: Schema, components: Schema | None = None) -> list[str]:
+    parts = [{"/items": {"post": operation(requestBody=body(schema))}} for schema in (mine, theirs)]
+    return found(*parts, components=components)
+
+
+def found(mine: Schema, theirs: Schema, components: Schema | None = None) -> list[str]:
+    schemas = {"components": {"schemas": components or {}}}
+    return list(differences(contract(mine, **schemas), contract(theirs, **schemas)))
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        ({"type": ["string", "null"]}, {"anyOf": [{"type": "string"}, {"type": "null"}]}),
+        ({"const": "a"}, {"enum": ["a"]}),
+        ({"enum": ["a", "b"]}, {"enum": ["b", "a"]}),
+        ({"type": "string", "minLength": 0}, {"type": "string"}),
+        ({"type": "object", "additionalProperties": True}, {"type": "object"}),
+        ({"allOf": [{"type": "string"}]}, {"type": "string"}),
+        ({"$ref": "#/components/schemas/Name"}, {"type": "string", "maxLength": 9}),
+        ({"allOf": [{"$ref": "#/components/schemas/Name"}], "title": "T"}, {"$ref": "#/components/schemas/Name"}),
+        ({"oneOf": [{"type": "string"}, {"type": "integer"}]}, {"anyOf": [{"type": "integer"}, {"type": "string"}]}),
+        ({"type": "string", "description": "a", "example": "b", "default": "c"}, {"type": "string"}),
+        ({"$ref": "#/components/schemas/Tree"}, {"$ref": "#/components/schemas/Tree"}),
+    ],
+)
+def test_the_same_in_other_words(mine: Schema, theirs: Schema) -> None:
+    tree = {
+        "type": "object",
+        "properties": {"children": {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}}},
+    }
+    components = {"Name": {"type": "string", "maxLength": 9}, "Tree": tree}
+    assert of_bodies(mine, theirs, components) == []
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "told"),
+    [
+        ({"type": "integer", "minimum": 0}, {"type": "integer"}, "minimum 0 → none"),
+        ({"type": "string"}, {"type": ["string", "null"]}, "nullable none → True"),
+        ({"type": "string"}, {"type": "integer"}, "type string → integer"),
+        ({"enum": ["a"]}, {"enum": ["a", "b"]}, "enum 'a' → 'a', 'b'"),
+        (
+            {"type": "object", "additionalProperties": False},
+            {"type": "object"},
+            "additionalProperties: fits nothing → none",
+        ),
+        ({"type": "object", "required": ["a"]}, {"type": "object"}, "required ['a'] → none"),
+        ({"type": "object", "properties": {"a": {}}}, {"type": "object"}, "property a is missing"),
+        ({"type": "array", "items": {"type": "string"}}, {"type": "array"}, "items: type string → none"),
+        ({"anyOf": [{"type": "string"}, {"type": "integer"}]}, {"type": "string"}, "2 alternatives → 0"),
+    ],
+)
+def test_what_binds_is_told(mine: Schema, theirs: Schema, told: str) -> None:
+    assert any(told in difference for difference in of_bodies(mine, theirs))
+
+
+def test_operations_parameters_and_statuses() -> None:
+    limit = {"name": "limit", "in": "query", "schema": {"type": "integer"}}
+    mine = {
+        "/items/{id}": {"get": operation(parameters=[limit], responses=answer({"type": "string"}))},
+        "/gone": {"get": operation()},
+    }
+    theirs = {
+        "/items/{item_id}": {
+            "get": operation(parameters=[{**limit, "required": True}], responses=answer({"type": "string"}, "201"))
+        },
+        "/new": {"post": operation()},
+    }
+    assert found(mine, theirs) == [
+        "GET /gone is missing",
+        "GET /items/{id}: parameter limit (query) required: False → True",
+        "GET /items/{id}: response 200 is missing",
+        "GET /items/{id}: response 201 is added",
+        "POST /new is added",
+    ]

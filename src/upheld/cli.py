@@ -292,6 +292,12 @@ def explain(requirement: str) -> None:
 @click.option("--rate", type=click.FloatRange(0.1), help="Requests per second [the contract's load.rate].")
 @click.option("--seed", type=int, help="Seed of the schedule.")
 @click.option(
+    "--save-plan",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the plan for plain Locust here (load/README.md), and press on nothing.",
+)
+@click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the JSON report here."
 )
 @click.option("--junit", "junit_file", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML here.")
@@ -311,6 +317,7 @@ def load(
     seconds: float | None,
     rate: float | None,
     seed: int | None,
+    save_plan: Path | None,
     json_file: Path | None,
     junit_file: Path | None,
     html_file: Path | None,
@@ -332,12 +339,16 @@ def load(
                 fuzz=False,
                 load_seconds=duration,
                 load_rate=rate,
+                save_plan=save_plan,
                 seed=seed,
                 seconds=duration + 120,
                 again=" ".join(filter(None, ("upheld load", place))),
                 target_name=f"{ready.name} at {ready.running['raised'].url}",
             )
             run = press(ready.contract, ready.running, options, screen)
+        if save_plan is not None and not run.stopped:
+            click.echo("\n".join(run.notes))
+            continue
         written = _write(run, folder or Path(".upheld/load"), json_file, junit_file, html_file)
         render(run, console, report=written)
         status = max(status, run.exit_status)

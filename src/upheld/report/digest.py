@@ -181,10 +181,10 @@ def _others(run: Run) -> Iterator[str]:
 
 def _load(load: LoadRun) -> str:
     verdicts = {row.verdict for row in load.rows}
+    if load.valid and "missed" in verdicts:
+        return "latency under load is above what is promised"
     if not load.valid or "invalid" in verdicts or not verdicts:
         return f"the load run decides nothing: {load.reason}" if load.reason else "the load run decides nothing"
-    if "missed" in verdicts:
-        return "latency under load is above what is promised"
     if "not decided" in verdicts:
         return "latency under load is too near to what is promised to decide; run longer"
     return "latency under load is within what is promised"

@@ -13,9 +13,10 @@ import threading
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from upheld.check import CannotProve, Check, Finding, Kept, Outcome, Unproven
+from upheld.check import CannotProve, Check, Finding, Kept, Outcome, Profile, Unproven
 from upheld.errors import HarnessError, TargetDied, UpheldError
 from upheld.exchange import Exchange, Session
 from upheld.report.mask import Masker
@@ -52,6 +53,8 @@ class Options:
     load_seconds: float = 0.0
     """Length of the load run; 0 for none."""
     load_rate: float | None = None
+    save_plan: Path | None = None
+    """Write the plan of the load for plain Locust here, and press on nothing."""
     seed: int | None = None
     requests: int | None = None
     seconds: float | None = None
@@ -388,7 +391,11 @@ class Examination:
         for role in dict.fromkeys((driver.people.default_role, *self.contract.policy.roles_named())):
             with contextlib.suppress(CannotProve):
                 sessions.append(await driver.people.sign_in(role, fresh=False))
+        profile: Profile = "raised" if "profile" in self.raised.running.can else "shipped"
         stop = threading.Event()
+        if self.options.save_plan is not None:
+            await asyncio.to_thread(self._save_plan, self.options.save_plan, sessions, profile)
+            return
         running = asyncio.to_thread(
             run_load,
             self.contract,
@@ -396,7 +403,7 @@ class Examination:
             sessions,
             seconds=self.options.load_seconds,
             rate=self.options.load_rate,
-            profile="raised" if "profile" in self.raised.running.can else "shipped",
+            profile=profile,
             listener=self.listener,
             seed=self.seed,
             stop=stop,
@@ -408,6 +415,23 @@ class Examination:
             stop.set()  # what was measured until now is judged
             self.load = await generating
             raise
+
+    def _save_plan(self, path: Path, sessions: Sequence[Session], profile: Profile) -> None:
+        from upheld.load.run import prepared, save_plan
+
+        options = self.options
+        with prepared(
+            self.contract,
+            self.raised.running.url,
+            sessions,
+            seconds=options.load_seconds,
+            rate=options.load_rate,
+            profile=profile,
+            seed=self.seed,
+            keep=True,
+        ) as (plan, secrets):
+            written = save_plan(plan, secrets, path)
+        self.notes.append(f"the plan is in {written[0]}, its credentials in {written[1]}")
 
 
 def examine(

@@ -118,6 +118,12 @@ class Generator(locust.FastHttpUser):
         gevent.sleep(3600)
 
     def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, label: str) -> Answer:
+        answer = self._send(method, path, headers, body, label)
+        # A server may close an idle connection just when a request is put on it (RFC 9112 §9.3.1). Browsers and proxies send
+        # again on a new one when not one octet came back; to call it the service's error would be false.
+        return self._send(method, path, headers, body, label) if answer.error == "HTTPConnectionClosed" else answer
+
+    def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, label: str) -> Answer:
         session: Any = self.client
         with session.request(
             method, path, name=label, data=body, headers=dict(headers), catch_response=True

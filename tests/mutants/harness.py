@@ -9,7 +9,7 @@ from upheld.check import Check
 from upheld.checks import catalogue, select
 from upheld.contract.load import load
 from upheld.run.examine import Options, examine
-from upheld.run.prepare import bundled, enter
+from upheld.run.prepare import bundled, enter, fetch
 from upheld.targets import Target
 from upheld.targets.embedded import Embedded
 from upheld.verdict import Run, Verdict
@@ -27,9 +27,13 @@ def run(
     environment: Mapping[str, str] | None = None,
     quick: bool = True,
     fuzz: bool = False,
+    served: bool = False,
     seed: int = 1,
 ) -> Run:
-    """One examination of the reference as shipped and with raised limits, both with the defect."""
+    """One examination of the reference as shipped and with raised limits, both with the defect.
+
+    ``served`` takes the contract's document from the service itself, as a contract without a file does.
+    """
     extra = {**CHEAP, **(environment or {})}
     if mutant is not None:
         extra["UPHELD_REFERENCE_MUTANT"] = mutant
@@ -42,7 +46,8 @@ def run(
             targets[profile] = Embedded("shipped" if profile == "shipped" else "raised", env=own)
         running = enter(stack, targets)
         options = Options(quick=quick, fuzz=fuzz, seed=seed)
-        return examine(load(bundled()), checks, running, options)
+        document = fetch(running["raised"].url, "/openapi.json") if served else None
+        return examine(load(bundled(), openapi_bytes=document), checks, running, options)
 
 
 def _studies_limits(checks: Iterable[Check]) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from upheld.contract import patterns
-from upheld.contract.infer import Inferrer
+from upheld.contract.infer import Inferrer, asked_for_credentials
 from upheld.contract.model import Contract, Inference, Operation, RateRule
 from upheld.contract.openapi import read_operations, version
 from upheld.contract.problems import dotted
@@ -34,13 +34,14 @@ def assemble(
     version(document)
     bundle(document, folder, remote=policy.openapi.remote_refs)
     reading = read_operations(document, target_url or policy.target.url)
-    lines = _Lines(policy, written, reading.operations)
+    operations, silence = asked_for_credentials(reading.operations, reading.security_schemes, policy)
+    lines = _Lines(policy, written, operations)
     policy, auth_pins = lines.settle()
 
     def pinned(step: str, said: AuthStep) -> Operation | None:
         return auth_pins.get(step)
 
-    inferrer = Inferrer(reading.operations, reading.schemas, reading.security_schemes, policy, pinned)
+    inferrer = Inferrer(operations, reading.schemas, reading.security_schemes, policy, pinned)
     prefix = inferrer.prefix()
     auth = inferrer.auth()
     resources = inferrer.resources(prefix, auth)
@@ -50,12 +51,12 @@ def assemble(
         name=name,
         policy=policy,
         document=document.value,
-        operations=reading.operations,
+        operations=operations,
         resources=resources,
         auth=auth,
         prefix=prefix,
         rate_rules=tuple(_rate_rules(policy)),
-        inferences=(*lines.dropped, *inferrer.inferences),
+        inferences=(*lines.dropped, *((silence,) if silence else ()), *inferrer.inferences),
         folder=folder,
         policy_file=written.file,
         openapi_file=document.file,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from upheld.contract import patterns, shapes
 from upheld.contract.families import find_resources
 from upheld.contract.model import Auth, Inference, Operation, Resource
-from upheld.contract.sessions import PASSWORD, SessionFinder
+from upheld.contract.sessions import PASSWORD, SessionFinder, sent_as
 from upheld.contract.words import key
 
 if TYPE_CHECKING:
@@ -63,6 +64,34 @@ def unique_fields(operations: Iterable[Operation], schemas: Schemas, auth: Auth)
         for name in named:
             found.setdefault(name, f"{operation.label} {why}")
     return [Inference("unique", name, source) for name, source in found.items()]
+
+
+def asked_for_credentials(
+    operations: tuple[Operation, ...],
+    schemes: Mapping[str, Mapping[str, Any]],
+    policy: Policy,
+) -> tuple[tuple[Operation, ...], Inference | None]:
+    """The operations, with credentials asked for wherever ``public:`` does not say otherwise.
+
+    For documents that define how to authenticate and hardly ever say where: they are silent, they do not promise open doors.
+    """
+    silent = [operation for operation in operations if not operation.security and "security" not in operation.raw]
+    stated = len(operations) - len(silent)
+    used = Counter(name for operation in operations for names in operation.security for name in names)
+    names = sorted((name for name in schemes if sent_as(schemes[name])), key=lambda name: -used[name])
+    if not policy.public or not names or stated * 10 >= len(operations):
+        return operations, None
+    prefix = policy.prefix.rstrip("/") if policy.prefix is not None else version_prefix(operations)[0]
+
+    def completed(operation: Operation) -> Operation:
+        if operation not in silent or any(
+            patterns.matches(line, operation.method, operation.path, prefix) for line in policy.public
+        ):
+            return operation
+        return replace(operation, security=(frozenset((names[0],)),))
+
+    why = f"the document says of {stated} of {len(operations)} operations whether they ask for credentials"
+    return tuple(map(completed, operations)), Inference("security", "all but those under public", why)
 
 
 class Inferrer:

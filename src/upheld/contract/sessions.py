@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -314,7 +315,7 @@ class SessionFinder:
         return Maker(self.schemas, unique=lambda: "sample1").make(schema, name)
 
     def _user_kind(self, steps: Mapping[str, Step | None], login_user: str) -> Any:
-        """``name`` where the property that login calls the user by takes no e-mail address."""
+        """``name`` where the property that login calls the user by is a name, or takes no e-mail address."""
         for name in ("register", "login"):
             step = steps.get(name)
             form = self._form(step.operation) if step else None
@@ -322,7 +323,9 @@ class SessionFinder:
                 continue
             pointer = self._user_property(form[1], login_user)[1]
             schema = dict(shapes.find(self.schemas, form[1], self._is_user, 2)).get(pointer, True)
-            if not self.schemas.validator(schema, "request").is_valid("u1a2b3x1@example.com"):
+            validator = self.schemas.validator(schema, "request")
+            named = key(pointer.rpartition("/")[2]) in _NAMES and validator.is_valid("user1a2b3c4d")
+            if named or not validator.is_valid("user1a2b3c4d@example.com"):
                 return "name"
         return "email"
 
@@ -347,8 +350,12 @@ def sent_as(scheme: Mapping[str, Any]) -> str:
         return "bearer"
     if kind == "apikey":
         name, where = str(scheme.get("name", "")), str(scheme.get("in", "header"))
-        # Documents that were Swagger 2 once describe a bearer token as an API key in Authorization.
-        if name.lower() == "authorization" and "bearer" in str(scheme.get("description", "")).lower():
+        # Documents that were Swagger 2 once describe a bearer token as an API key in Authorization, often without a word
+        # of it; RFC 9110 §11.6.2 lets nothing stand there without the name of a scheme.
+        other = re.search(
+            r"\b(basic|digest|token|jwt|apikey|key)\s+[<{`'\"\[]", str(scheme.get("description", "")), re.I
+        )
+        if name.lower() == "authorization" and where == "header" and not other:
             return "bearer"
         return f"apiKey:{where}:{name}"
     return ""

@@ -215,6 +215,11 @@ def test_refresh_and_logout_without_bodies() -> None:
         ({"type": "apiKey", "in": "header", "name": "X-API-Key"}, "apiKey:header:X-API-Key"),
         ({"type": "apiKey", "in": "cookie", "name": "sid"}, "apiKey:cookie:sid"),
         ({"type": "apiKey", "in": "header", "name": "Authorization", "description": "Bearer <token>"}, "bearer"),
+        ({"type": "apiKey", "in": "header", "name": "Authorization"}, "bearer"),
+        (
+            {"type": "apiKey", "in": "header", "name": "Authorization", "description": "Token <key>"},
+            "apiKey:header:Authorization",
+        ),
     ],
 )
 def test_how_a_token_is_sent(scheme: dict[str, Any], sent: str) -> None:
@@ -456,3 +461,27 @@ def test_a_login_makes_no_member() -> None:
     (family,) = made.resources
     assert family.create is None
     assert family.list is not None
+
+
+def test_a_document_that_hardly_says_where_credentials_are_asked_for() -> None:
+    paths = {path: {"get": operation()} for path in ("/ping", *(f"/things{i}" for i in range(12)))}
+    paths["/mine"] = {"get": operation(**SECURED)}
+    silent = contract(paths, components=BEARER)
+    assert [op.label for op in silent.operations if op.secured] == ["GET /mine"]
+    listed = contract(paths, {"public": ["/ping"]}, components=BEARER)
+    assert [op.label for op in listed.operations if not op.secured] == ["GET /ping"]
+    assert next(i.value for i in listed.inferences if i.key == "security") == "all but those under public"
+
+
+@pytest.mark.parametrize("stated", [SECURED, {"security": []}])
+def test_a_document_that_says_where_is_believed(stated: dict[str, Any]) -> None:
+    paths = {"/ping": {"get": operation()}, "/open": {"get": operation()}, "/mine": {"get": operation(**stated)}}
+    made = contract(paths, {"public": ["/ping"]}, components=BEARER)
+    assert {op.label for op in made.operations if op.secured} == ({"GET /mine"} if stated["security"] else set())
+
+
+def test_a_user_who_is_called_by_a_name_gets_one() -> None:
+    names = fields("password", username={"type": "string", "maxLength": 20})
+    assert contract({"/register": {"post": operation(requestBody=body(names))}}).auth.user_kind == "name"
+    mails = fields("password", username={"type": "string", "format": "email"})
+    assert contract({"/register": {"post": operation(requestBody=body(mails))}}).auth.user_kind == "email"

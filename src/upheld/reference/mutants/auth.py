@@ -28,10 +28,9 @@ def _forgotten_dependency(ctx: Context) -> None:
     ctx.route("GET", "/api/v1/reports/sales", _open_report)
 
 
-def _bare_challenge(ctx: Context) -> None:
-    ctx.alter(
-        lambda scope, answer: answer.with_header("www-authenticate", "Bearer") if answer.status == 401 else answer
-    )
+def _no_reason(ctx: Context) -> None:
+    plain = 'Bearer realm="upheld"'
+    ctx.alter(lambda scope, answer: answer.with_header("www-authenticate", plain) if answer.status == 401 else answer)
 
 
 def _unknown_user_told(ctx: Context) -> None:
@@ -58,10 +57,10 @@ MUTANTS = (
         also=("http/refusal-status",),
     ),
     Mutant(
-        name="auth/bare-challenge",
+        name="auth/no-reason",
         requirement="auth/bearer-challenge",
-        says="A 401 says Bearer and nothing else, as the framework's own class does.",
-        apply=_bare_challenge,
+        says="A 401 has the same challenge for whoever shows no token and for whoever shows a bad one.",
+        apply=_no_reason,
     ),
     Mutant(
         name="auth/unknown-user-told",

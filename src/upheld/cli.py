@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shlex
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from upheld import __version__
-from upheld.errors import UpheldError
+from upheld.errors import HarnessError, UpheldError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from upheld.verdict import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
+INTERRUPTED = 130
 
 
 class Commands(click.Group):
@@ -29,16 +33,44 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _terminable():
+                return super().invoke(ctx)
         except UpheldError as error:
             _complain(error)
             ctx.exit(error.exit_status)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
-            ctx.exit(130)
+            ctx.exit(INTERRUPTED)
         except BrokenPipeError:
             sys.stderr.close()
             ctx.exit(0)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            # Status 1 would accuse the service.
+            import traceback
+
+            traceback.print_exc()
+            _complain(HarnessError(f"{type(error).__name__}: {error}"))
+            ctx.exit(HarnessError.exit_status)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does: targets are stopped, and what was done is reported."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _complain(error: UpheldError) -> None:
@@ -129,9 +161,11 @@ def check(
 
     select(only, skip)  # a misspelt name is told before anything is started
     paths = _contracts(contracts)
+    folders = _folders(paths, folder or Path(".upheld/report"), (json_file, junit_file, html_file))
+    console = _console(stderr=json_file == Path("-"))
     status = 0
-    for path in paths:
-        place = _shown(path) if contracts or len(paths) > 1 else ""
+    for path, reports in zip(paths, folders, strict=True):
+        place = shlex.quote(_shown(path)) if contracts or len(paths) > 1 else ""
         again = " ".join(filter(None, ("upheld check", place, f"--target {target}" if target else "")))
         options = Options(
             quick=quick,
@@ -142,14 +176,44 @@ def check(
             seconds=seconds,
             again=again,
         )
-        console = _console(stderr=json_file == Path("-"))
         run = _run(path, target, allow_host, only, skip, options, console)
-        written = _write(run, folder or Path(".upheld/report"), json_file, junit_file, html_file)
+        written = _write(run, reports, json_file, junit_file, html_file)
         from upheld.report.terminal import render
 
         render(run, console, verbose=verbose, report=written)
         status = max(status, run.exit_status)
+        if run.exit_status == INTERRUPTED:
+            break
     sys.exit(status)
+
+
+def _folders(paths: Sequence[Path], folder: Path, files: tuple[Path | None, ...]) -> list[Path]:
+    """Where the reports of each contract go. What is wrong with the call or a contract is told before anything is run."""
+    from upheld.report.files import check_place
+
+    if len(paths) == 1:
+        folders = [folder]
+    elif any(files):
+        raise UsageError(
+            f"--json, --junit and --html hold one report, and there are {len(paths)} contracts: name one of them, "
+            "or use --report FOLDER, which gets a folder for each"
+        )
+    else:
+        from upheld.contract.load import load, policy_only
+
+        for path in paths:
+            if policy_only(path).document_served is None:
+                load(path)
+        names = [(path.parent if path.is_file() else path).resolve().name for path in paths]
+        folders = [
+            folder / (name if names.count(name) == 1 else f"{name}-{number}") for number, name in enumerate(names, 1)
+        ]
+    for place in folders:
+        check_place(place)
+    for file in files:
+        if file is not None and file != Path("-") and file.is_dir():
+            raise UsageError(f"{file} is a folder")
+    return folders
 
 
 def _run(
@@ -195,9 +259,17 @@ def _shown(path: Path) -> str:
 
 
 def _console(*, stderr: bool = False) -> Console:
+    import os
+
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False)
+    class Patient(Console):
+        def on_broken_pipe(self) -> None:
+            # Who read us has gone (`| head`); the reports and the exit status are still wanted.
+            self.quiet = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+    return Patient(stderr=stderr, highlight=False)
 
 
 def _write(run: Run, folder: Path, json_file: Path | None, junit_file: Path | None, html_file: Path | None) -> Path:
@@ -205,7 +277,8 @@ def _write(run: Run, folder: Path, json_file: Path | None, junit_file: Path | No
 
     written = files.write(run, folder)
     if json_file == Path("-"):
-        click.echo(json_report.dumps(run))
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(json_report.dumps(run), nl=False)
     elif json_file is not None:
         files.replace_text(json_file, json_report.dumps(run))
     if junit_file is not None:
@@ -329,12 +402,13 @@ def load(
     from upheld.run.examine import Options, press
     from upheld.run.prepare import opened
 
-    status = 0
-    for path in _contracts(contracts):
-        console = _console()
+    paths = _contracts(contracts)
+    folders = _folders(paths, folder or Path(".upheld/load"), (json_file, junit_file, html_file))
+    console, status = _console(stderr=json_file == Path("-")), 0
+    for path, reports in zip(paths, folders, strict=True):
         with live(console) as screen, opened(path, target, allow_hosts=allow_host, profiles=("raised",)) as ready:
             duration = seconds or ready.contract.policy.load.duration or 30.0
-            place = _shown(path) if contracts else ""
+            place = shlex.quote(_shown(path)) if contracts or len(paths) > 1 else ""
             options = Options(
                 fuzz=False,
                 load_seconds=duration,
@@ -349,9 +423,11 @@ def load(
         if save_plan is not None and not run.stopped:
             click.echo("\n".join(run.notes))
             continue
-        written = _write(run, folder or Path(".upheld/load"), json_file, junit_file, html_file)
+        written = _write(run, reports, json_file, junit_file, html_file)
         render(run, console, report=written)
         status = max(status, run.exit_status)
+        if run.exit_status == INTERRUPTED:
+            break
     sys.exit(status)
 
 
@@ -366,10 +442,12 @@ def serve(host: str, port: int, workers: int, mutant: str | None) -> None:
     import subprocess
     from importlib.util import find_spec
 
-    from upheld.errors import UsageError
+    from upheld.targets import ports
 
     if find_spec("fastapi") is None:
         raise UsageError("the reference backend needs its extra: pip install 'upheld[reference]'")
+    if mutant != "list" and host in ("127.0.0.1", "0.0.0.0", "localhost") and not ports.is_free(port):
+        raise UsageError(f"port {port} is taken by another process; --port names another one")
     command = [sys.executable, "-m", "upheld.reference", "--host", host, "--port", str(port), "--workers", str(workers)]
     if mutant == "list":
         command = [sys.executable, "-m", "upheld.reference.mutants"]

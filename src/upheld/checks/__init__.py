@@ -78,6 +78,8 @@ def select(only: Iterable[str] = (), skip: Iterable[str] = ()) -> dict[str, Chec
     checks = catalogue()
     wanted = {id for name in _each(only) for id in _named(name, checks)} or set(checks)
     unwanted = {id for name in _each(skip) for id in _named(name, checks)}
+    if not wanted - unwanted:
+        raise UsageError("nothing is left: what --skip or checks.skip leaves out is all that was named")
     return {id: check for id, check in checks.items() if id in wanted - unwanted}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from .mutants import UnknownMutantError
 from .server import serve
 
 
@@ -13,7 +14,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8500)
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
-    serve(arguments.host, arguments.port, arguments.workers)
+    try:
+        serve(arguments.host, arguments.port, arguments.workers)
+    except UnknownMutantError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def write(run: Run, folder: Path | str | None = None) -> dict[str, Path]:
 
     own = folder is None
     home = _new_folder(run) if folder is None else Path(folder)
-    _check(home)
+    check_place(home)
     texts = {
         "html": ("report.html", html.render(run)),
         "json": ("report.json", json_report.dumps(run)),
@@ -62,8 +62,8 @@ def _new_folder(run: Run) -> Path:
     raise UsageError(f"{HOME / name} and 998 others exist; remove some")
 
 
-def _check(folder: Path) -> None:
-    """Everything that could go wrong with the place, before the first byte is written."""
+def check_place(folder: Path) -> None:
+    """Make the folder. Raises `UsageError` for everything that could go wrong with it, before the first byte is written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:

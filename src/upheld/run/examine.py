@@ -16,20 +16,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from upheld.check import CannotProve, Check, Finding, Kept, Outcome, Profile, Unproven
+from upheld.check import CannotProve, Check, Kept, Outcome, Profile, Unproven
 from upheld.errors import HarnessError, TargetDied, UpheldError
 from upheld.exchange import Exchange, Session
 from upheld.report.mask import Masker
 from upheld.run.addresses import Addresses
 from upheld.run.budget import Budget
 from upheld.run.conclude import conclude
+from upheld.run.confirm import Confirmation
 from upheld.run.drive import Driver, Played
 from upheld.run.judge import Case, Judge
 from upheld.run.people import NEVER_LINE, Person
 from upheld.run.plan import Plan, Promise, plan
 from upheld.run.reach import reach, reached, together
 from upheld.run.transport import HttpTransport
-from upheld.run.watch import Sighting, Watch, origin_of
+from upheld.run.watch import Watch
 from upheld.verdict import Listener, LoadRun, Progress, Run, silent
 
 if TYPE_CHECKING:
@@ -330,7 +331,14 @@ class Examination:
 
     async def _judge(self) -> None:
         judge = self.judge()
-        confirmed = await self._confirm()
+
+        async def again(promise: Promise) -> list[Exchange]:
+            exchanges: list[Exchange] = []
+            await self._played(promise, exchanges)
+            return exchanges
+
+        dialogues = {played.source: promise for promise, played in self.played.values()}
+        confirmed = await Confirmation(self.watch, dialogues, again, self.raised.driver.resend).all()
         cases = judge.observed(self.plan, self.watch, confirmed)
 
         async def replay(promise: Promise) -> Outcome:
@@ -342,46 +350,6 @@ class Examination:
         if self.fuzzed is not None:
             judge.engine(cases, (p.check for p in self.plan.promises), self.fuzzed.findings, self.watch)
         self.cases = cases
-
-    async def _confirm(self) -> dict[tuple[str, str, str], bool]:
-        """Repeat what an observer saw only once: the dialogue that it happened in, or the request alone."""
-        checks = {check.id: check for check in self.watch.observers}
-        by_source = {played.source: promise for promise, played in self.played.values()}
-        spied: dict[str, asyncio.Task[list[Exchange]]] = {}
-        confirmed = {}
-
-        async def again(promise: Promise) -> list[Exchange]:
-            exchanges: list[Exchange] = []
-            await self._played(promise, exchanges)
-            return exchanges
-
-        async def one(key: tuple[str, str], origin: str, sighting: Sighting) -> None:
-            if len(sighting.sources) > 1:
-                return
-            source = sighting.exchange.source
-            if source in by_source:
-                task = spied.setdefault(source, asyncio.create_task(again(by_source[source])))
-                exchanges = await task
-            else:
-                try:
-                    response = await self.raised.driver.resend(sighting.exchange.request)
-                except CannotProve:
-                    exchanges = []
-                else:
-                    old = sighting.exchange
-                    exchanges = [Exchange(old.request, response, old.phase, "replay", old.intent, old.broken)]
-            outcomes = [self.watch.ask(checks[key[0]], exchange) for exchange in exchanges]
-            repeated = any(isinstance(o, Finding) and origin_of(o) == origin for o in outcomes)
-            confirmed[(*key, origin)] = repeated
-
-        await asyncio.gather(
-            *(
-                one(key, origin, sighting)
-                for key, tally in list(self.watch.tallies.items())
-                for origin, sighting in list(tally.sightings.items())[:10]
-            )
-        )
-        return confirmed
 
     async def _load(self) -> None:
         from upheld.load.run import run_load
@@ -496,11 +464,15 @@ async def _within(examination: Examination, running: dict[str, Running], work: C
         examination.parts[profile] = Part(target, driver, transport)
     task = asyncio.current_task()
     assert task is not None
+    loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not the main thread, or no signals here
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        loop.add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         await work()
     finally:
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            if loop.remove_signal_handler(signal.SIGTERM):
+                signal.signal(signal.SIGTERM, before)
         for part in examination.parts.values():
             await part.transport.close()
 

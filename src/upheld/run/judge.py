@@ -92,11 +92,13 @@ class Judge:
             case.seen = first.count
             case.also = [_told_where(s.finding, s) for _, s in standing[1:]]
         elif tally.sightings:
-            actual = next(iter(tally.sightings.values())).finding.actual
+            sighting = next(iter(tally.sightings.values()))
+            actual = sighting.finding.actual
             if confirmed is None:
                 case.outcome = Unproven(f"seen once ({actual}); the run ended before it could be repeated")
             else:
-                case.outcome = Unproven(f"flaky: seen once ({actual}) and not again when it was repeated")
+                often = "once" if sighting.count == 1 else f"{sighting.count} of {tally.judged} times"
+                case.outcome = Unproven(f"flaky: seen {often} ({actual}) and not again when it was repeated")
                 case.flaky = True
         elif tally.kept:
             case.outcome = Kept(tally.detail or f"{tally.kept} answers")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from upheld.contract import Contract
     from upheld.targets import Running, Target
 
+WITHIN = 30.0
+"""Seconds that a served OpenAPI document may take."""
 DOCUMENT_BOUND = 32 * 1024 * 1024
 """Octets of a served OpenAPI document that are read."""
 
@@ -77,7 +80,13 @@ def enter(stack: contextlib.ExitStack, targets: dict[str, Target]) -> dict[str, 
         stack.callback(target.close)
     with ThreadPoolExecutor(len(targets)) as pool:
         starting = {name: pool.submit(target.open) for name, target in targets.items()}
-        return {name: future.result() for name, future in starting.items()}
+        try:
+            return {name: future.result() for name, future in starting.items()}
+        except BaseException:
+            # One that is not coming up is not waited for, neither when the other failed nor on Ctrl-C.
+            for target in targets.values():
+                target.close()
+            raise
 
 
 def fetch(base: str, where: str) -> bytes:
@@ -100,10 +109,13 @@ def fetch(base: str, where: str) -> bytes:
                     "say where it is: `openapi: /path/of/the/document` or a file"
                 )
             document = bytearray()
+            end = time.monotonic() + WITHIN
             for chunk in answer.iter_bytes():
                 document += chunk
+                if time.monotonic() > end:
+                    raise SetupError(f"{url} was not complete within {WITHIN:g} s")
                 if len(document) > DOCUMENT_BOUND:
                     raise SetupError(f"{url} is larger than {DOCUMENT_BOUND >> 20} MiB")
             return bytes(document)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise TargetError(f"{url}: {error or type(error).__name__}") from error

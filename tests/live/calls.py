@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
-
 from tests.live.apps.notes import document
+
 from upheld.cli import main
 
 AUTH = """\

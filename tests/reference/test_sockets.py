@@ -140,6 +140,38 @@ def test_slow_clients_are_cut(url, octets) -> None:
     assert problem(answer)["status"] == 408
 
 
+def test_the_rest_of_a_refused_body_may_not_drip(url) -> None:
+    place = urlsplit(url)
+    head = (
+        b"POST /api/v1/products HTTP/1.1\r\n"
+        + HOST
+        + b"Content-Type: application/json\r\nContent-Length: 90000\r\n\r\n"
+    )
+    begun = time.monotonic()
+
+    def drip(connection: socket.socket) -> None:
+        while time.monotonic() < begun + 6:
+            connection.sendall(b" ")
+            time.sleep(0.1)
+
+    with socket.create_connection((place.hostname, place.port)) as connection:
+        connection.sendall(head)
+        assert status(connection.recv(65536)) == 401
+        with pytest.raises(ConnectionError):
+            drip(connection)
+    assert time.monotonic() - begun < 4
+
+
+def test_a_refused_body_in_flight_leaves_the_connection_usable(url) -> None:
+    head = (
+        b"POST /api/v1/products HTTP/1.1\r\n"
+        + HOST
+        + b"Content-Type: application/json\r\nContent-Length: 500000\r\n\r\n"
+    )
+    answer, closed = send(url, head, b" " * 500_000, b"GET /health HTTP/1.1\r\n" + HOST + b"\r\n")
+    assert (status(answer), answer.count(b"HTTP/1.1"), closed) == (401, 2, False)
+
+
 def test_slow_clients_hold_nobody_up(url) -> None:
     place = urlsplit(url)
     slow = [socket.create_connection((place.hostname, place.port)) for _ in range(50)]

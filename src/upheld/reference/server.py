@@ -31,11 +31,13 @@ HEAD_BUFFER = 256 * 1024
 class PunctualH11Protocol(H11Protocol):
     """uvicorn's protocol, with a deadline for the head of a request, and problem documents for what h11 refuses.
 
-    The body has its deadline in ``BodyBounds``; bodies that nobody reads have theirs here.
+    A body that is read has its deadline in ``BodyBounds``. What is left of one after its request was answered is thrown
+    away as it comes, so that the client sees the answer; it too has to come in time.
     """
 
     read_timeout = 30.0
     _deadline: asyncio.TimerHandle | None = None
+    _discarding = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -50,8 +52,15 @@ class PunctualH11Protocol(H11Protocol):
         if self._deadline is None and self.conn.their_state is h11.IDLE:
             self._start_waiting()
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
+        self._discarding = self._discarding and self.conn.their_state is h11.SEND_BODY
+        if self.conn.their_state is not h11.IDLE and not self._discarding:
             self._stop_waiting()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
+            self._discarding = True
+            self._start_waiting()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
@@ -63,6 +72,7 @@ class PunctualH11Protocol(H11Protocol):
         self._refuse(status or 400, msg)
 
     def _start_waiting(self) -> None:
+        self._stop_waiting()
         self._deadline = self.loop.call_later(self.read_timeout, self._give_up)
 
     def _stop_waiting(self) -> None:

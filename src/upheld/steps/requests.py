@@ -1,0 +1,303 @@
+"""A valid request of any operation, a member made for the occasion, a control that succeeds."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from upheld.check import Action, CannotProve, Lane, send, sign_in
+from upheld.exchange import Headers, NotJson, Request, Response, Session
+from upheld.steps.subjects import MYSELF
+from upheld.steps.values import describe, many, plain, pointed, with_body
+
+if TYPE_CHECKING:
+    from upheld.contract import Contract, Operation, Resource, Step
+
+
+Move = Generator[Action, Any, Any]
+
+
+def caller(lane: Lane, operation: Operation, *, fresh: bool = False) -> Move:
+    """``session = yield from caller(lane, op)``: somebody who may call it; None where no credentials are asked for."""
+    if not operation.secured:
+        return None
+    allowed = lane.contract.roles(operation)
+    session: Session = yield from sign_in(allowed[0] if allowed else None, fresh=fresh)
+    return session
+
+
+def valid_request(lane: Lane, operation: Operation, session: Session | None) -> Move:
+    """``request = yield from valid_request(lane, op, session)``: one that the contract says is right.
+
+    Members that its path names are made first (or taken from the collection). The request carries ``session``.
+    Raises `CannotProve` when a member is needed and nobody can make one.
+    """
+    from upheld.contract.example import parameters_example
+
+    values = parameters_example(lane.contract, operation, lane.unique)
+    yield from _links(lane, operation, session)
+    path = yield from _path(lane, operation, session, values.get("path", {}))
+    headers = Headers({name: plain(value) for name, value in values.get("header", {}).items()})
+    cookies = "; ".join(f"{name}={plain(value)}" for name, value in values.get("cookie", {}).items())
+    if cookies:
+        headers = headers.with_("Cookie", cookies)
+    query = tuple((name, plain(item)) for name, value in values.get("query", {}).items() for item in many(value))
+    request = Request(operation.method, path, query, headers, session=session, operation=operation.label)
+    return with_valid_body(lane, request, operation)
+
+
+def with_valid_body(lane: Lane, request: Request, operation: Operation) -> Request:
+    """The request with a body that fits the operation's schema, unique where the contract says so.
+
+    Other things that it has to name (``product_id``) are those that the dialogue made for it before.
+    """
+    from upheld.contract.example import example
+
+    body = operation.body
+    if body is None:
+        return request
+    if body.json_schema is not None:
+        media_type = next(t for t in body.content if t == "application/json" or t.endswith("+json"))
+        value = example(lane.contract, body.json_schema, unique=lane.unique, known=lane.known)
+        return request.with_json(value).with_headers(content_type=media_type)
+    if "application/x-www-form-urlencoded" in body.content:
+        value = example(lane.contract, body.content["application/x-www-form-urlencoded"], unique=lane.unique)
+        form = urlencode({k: plain(v) for k, v in value.items()} if isinstance(value, Mapping) else {})
+        return request.with_(body=form.encode()).with_headers(content_type="application/x-www-form-urlencoded")
+    if body.required:
+        raise CannotProve(
+            f"{operation.label} takes {', '.join(body.content) or 'an undescribed body'}, which we do not make"
+        )
+    return request
+
+
+def control(lane: Lane, operation: Operation, session: Session | None) -> Move:
+    """``request, response = yield from control(lane, op, session)``: a valid request that was answered with 2xx.
+
+    Every accusation stands on one: raises `CannotProve` when the service refuses it.
+    """
+    request = yield from valid_request(lane, operation, session)
+    response = yield from send(request)
+    if not response.ok:
+        raise CannotProve(f"the control request {operation.label} was answered with {describe(response)}")
+    return request, response
+
+
+def accepted(lane: Lane, operation: Operation) -> Move:
+    """``request, response, session = yield from accepted(lane, op)``: a control by somebody who may send it.
+
+    The session's own operations (login, refresh) are called with what they need: a password, a refresh token of its own.
+    """
+    auth = lane.contract.auth
+    session: Session | None
+    for step in (auth.register, auth.login, auth.refresh, auth.logout):
+        if step is not None and step.operation == operation:
+            session = (yield from sign_in(fresh=step is not auth.login)) if step is not auth.register else None
+            request = step_request(lane, step, session).as_(session if operation.secured else None)
+            response: Response = yield from send(request)
+            if not response.ok:
+                raise CannotProve(f"the control request {operation.label} was answered with {describe(response)}")
+            return request, response, request.session
+    changes_its_caller = not operation.safe and operation.path.rstrip("/").rsplit("/", 1)[-1] in MYSELF
+    session = yield from caller(lane, operation, fresh=changes_its_caller)
+    request, response = yield from control(lane, operation, session)
+    return request, response, session
+
+
+def another(lane: Lane, operation: Operation, request: Request) -> Request:
+    """The accepted request once more, with a body of its own, so that nothing unique is used twice."""
+    register = lane.contract.auth.register
+    if register is not None and register.operation == operation:
+        return request.with_(body=step_request(lane, register, None).body)
+    if any(step and step.operation == operation for step in (lane.contract.auth.login, lane.contract.auth.refresh)):
+        return request
+    return with_valid_body(lane, request, operation)
+
+
+def make(lane: Lane, resource: Resource, session: Session | None) -> Move:
+    """``id, response = yield from make(lane, resource, session)``: a new member. Raises `CannotProve` when it can't be made."""
+    if resource.create is None:
+        raise CannotProve(f"{resource.collection} has no operation that creates a member")
+    request = yield from valid_request(lane, resource.create, session)
+    response: Response = yield from send(request)
+    if not response.ok:
+        raise CannotProve(f"{resource.create.label} was answered with {describe(response)}")
+    identifier = id_of(resource, response)
+    if identifier is None:
+        raise CannotProve(f"{resource.create.label} does not tell the id of what it made")
+    return identifier, response
+
+
+def id_of(resource: Resource, response: Response) -> str | None:
+    """The id of the member that a create or read answer shows, from its body, else from Location."""
+    try:
+        value = pointed(response.json(), resource.id_pointer)
+    except (NotJson, LookupError):
+        value = None
+    if value is None and "location" in response.headers:
+        value = response.headers["location"].split("?")[0].rstrip("/").rsplit("/", 1)[-1] or None
+    return None if value is None or isinstance(value, dict | list) else plain(value)
+
+
+def discard(lane: Lane, resource: Resource, identifier: str, session: Session | None) -> Move:
+    """Delete what the dialogue made, where the contract offers it to this session. How it goes is not judged."""
+    delete = resource.delete
+    if delete is None or delete.label in lane.contract.dangerous or (delete.secured and session is None):
+        return
+    allowed = lane.contract.roles(delete)
+    path = member_path(resource, identifier, delete.path)
+    if "{" in path or (allowed and (session is None or session.role not in allowed)):
+        return
+    try:
+        yield from send(Request("DELETE", path, session=session, operation=delete.label))
+    except CannotProve:
+        return
+
+
+def unmade_path(lane: Lane, path: str) -> str:
+    """A concrete path of this template whose ids fit the contract and name nothing: for what is decided before any lookup."""
+    from upheld.contract.example import parameters_example
+
+    operation = next(op for op in lane.contract.operations if op.path == path)
+    values = parameters_example(lane.contract, operation, lane.unique).get("path", {})
+    for name, value in values.items():
+        path = path.replace("{" + name + "}", quote(plain(value), safe=""))
+    return path
+
+
+def member_path(resource: Resource, identifier: str, of: str | None = None) -> str:
+    """The path of a member; ``of`` is another template with the same id parameter."""
+    return (of or resource.member).replace("{" + resource.id_parameter + "}", quote(identifier, safe=""))
+
+
+def tidy(lane: Lane, operation: Operation, response: Response, session: Session | None) -> Move:
+    """Discard what ``operation`` made, when it creates members and ``response`` shows one."""
+    family = next((family for family in lane.contract.resources if family.create == operation), None)
+    identifier = id_of(family, response) if family is not None and response.ok else None
+    if family is not None and identifier is not None:
+        yield from discard(lane, family, identifier, session)
+
+
+def step_request(lane: Lane, step: Step, session: Session | None) -> Request:
+    """The request of a step of the session's life (login, refresh, …) with what ``session`` knows in its places."""
+    nobody = lane.unique("n") + ("@example.com" if lane.contract.auth.user_kind == "email" else "")
+    person = session or Session("nobody", "", nobody, f"{lane.unique('Pw')}-Aa1!", refresh="none")
+    names = {
+        "$user": person.user,
+        "$password": person.password,
+        "$refresh": person.refresh or "",
+        "$unique": lane.unique(),
+    }
+    return fill_step(step, names)
+
+
+def fill_step(step: Step, names: Mapping[str, str]) -> Request:
+    """The request of a step with ``names`` (``$user`` → …) put into its body."""
+    request = Request(step.operation.method, step.operation.path, operation=step.operation.label)
+    return request if step.body is None else with_body(request, _filled(step.body, names), step.media_type)
+
+
+def _filled(template: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(template, str):
+        for name, value in names.items():
+            template = template.replace(name, value)
+        return template
+    if isinstance(template, Mapping):
+        return {key: _filled(value, names) for key, value in template.items()}
+    return [_filled(value, names) for value in template] if isinstance(template, list | tuple) else template
+
+
+def _path(lane: Lane, operation: Operation, session: Session | None, values: Mapping[str, Any]) -> Move:
+    path = operation.path
+    for parameter in operation.path_parameters:
+        mark = "{" + parameter.name + "}"
+        prefix = path.split(mark)[0] + mark
+        family = _family(lane.contract, operation.path.split(mark)[0] + mark)
+        if family is None or family.create is operation:
+            value = plain(values.get(parameter.name, lane.unique()))
+        else:
+            value = yield from _member(
+                lane, family, session, path.split(mark)[0].rstrip("/"), values.get(parameter.name)
+            )
+        path = prefix.replace(mark, quote(value, safe="")) + path[len(prefix) :]
+    return path
+
+
+def _links(lane: Lane, operation: Operation, session: Session | None) -> Move:
+    """Members that the body has to name are made first; where that fails, the document's example is all there is."""
+    from upheld.contract.links import body_links
+
+    for name, family in body_links(lane.contract, operation).items():
+        if name in lane.known:
+            continue
+        lane.known[name] = None  # whoever makes it may need one of its own kind
+        try:
+            identifier = yield from _member(lane, family, session, family.collection, None)
+        except CannotProve:
+            identifier = None
+        if identifier is None:
+            del lane.known[name]
+        else:
+            lane.known[name] = int(identifier) if identifier.isdecimal() and identifier.isascii() else identifier
+
+
+def _family(contract: Contract, template: str) -> Resource | None:
+    return next((family for family in contract.resources if family.member == template), None)
+
+
+def _member(lane: Lane, family: Resource, session: Session | None, collection: str, fallback: Any) -> Move:
+    """An id under the collection (its own path parameters filled already): made, else listed."""
+    create = family.create
+    if create is not None and create.label not in lane.contract.dangerous:
+        maker = session
+        allowed = lane.contract.roles(create)
+        if create.secured and (maker is None or (allowed and maker.role not in allowed)):
+            maker = yield from caller(lane, create)
+        request = (yield from valid_request(lane, create, maker)) if "{" not in create.path else None
+        if request is None:
+            request = with_valid_body(
+                lane, Request(create.method, collection, session=maker, operation=create.label), create
+            )
+        response: Response = yield from send(request)
+        made = id_of(family, response) if response.ok else None
+        if made is not None:
+            return made
+        refused = f"{create.label} was answered with {describe(response)}"
+    else:
+        refused = f"{family.collection} has no operation that creates a member"
+        own = yield from _own_id(lane, family, session, collection)
+        if own is not None:
+            return own
+    if family.list is not None:
+        listed = yield from listed_id(lane, family, session, collection)
+        if listed is not None:
+            return listed
+    raise CannotProve(f"no member of {family.collection} could be had: {refused}")
+
+
+def _own_id(lane: Lane, family: Resource, session: Session | None, collection: str) -> Move:
+    """The caller's own member of a family that nobody creates by hand: ``GET /users/me`` tells the id of one user."""
+    for name in ("me", "self"):
+        operation = lane.contract.operation(f"GET {family.collection}/{name}")
+        if operation is not None and (session is not None or not operation.secured):
+            response: Response = yield from send(
+                Request("GET", f"{collection}/{name}", session=session, operation=operation.label)
+            )
+            return id_of(family, response) if response.ok else None
+    return None
+
+
+def listed_id(lane: Lane, family: Resource, session: Session | None, collection: str) -> Move:
+    """The id of the first member that the collection lists, or None."""
+    assert family.list is not None
+    reader = session
+    if family.list.secured and reader is None:
+        reader = yield from caller(lane, family.list)
+    response: Response = yield from send(Request("GET", collection, session=reader, operation=family.list.label))
+    try:
+        members = pointed(response.json(), family.items_pointer or "") if response.ok else []
+        first = pointed(members[0], family.id_pointer) if isinstance(members, list) and members else None
+    except (NotJson, LookupError):
+        return None
+    return None if first is None else plain(first)

@@ -309,11 +309,16 @@ def plan(
     from upheld.contract.load import load, policy_only
     from upheld.report.planned import render, to_json
     from upheld.run.plan import plan as make
-    from upheld.run.prepare import opened
+    from upheld.run.prepare import named, opened
+    from upheld.targets.url import checked
 
     shown = []
     for path in _contracts(contracts):
-        if policy_only(path).document_served:
+        part = policy_only(path)
+        named(part)
+        if target is not None:
+            checked(target, (*allow_host, *part.policy.target.allow_host))
+        if part.document_served:
             with opened(path, target, allow_hosts=allow_host, profiles=("raised",)) as ready:
                 contract = ready.contract
         else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import upheld
 from upheld.check import Finding, Unproven
+from upheld.errors import SetupError
 from upheld.run.judge import Case
 from upheld.run.people import NotSupplied
 from upheld.verdict import Exit, Result, Run, Verdict
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 def conclude(examination: Examination) -> Run:
     """What was found, also when the run was cut short."""
     judge = examination.judge()
-    if not examination.cases:
+    if isinstance(examination.fault, SetupError):
+        # Whatever answered is not what the contract describes; nothing that it said is worth a verdict.
+        examination.cases = []
+    elif not examination.cases:
         examination.cases = judge.observed(examination.plan, examination.watch, None)
         for promise, played in examination.played.values():
             outcome = played.outcome

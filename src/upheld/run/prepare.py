@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from upheld.errors import SetupError, TargetError
+from upheld.errors import ContractError, SetupError, TargetError, UsageError
 from upheld.targets.choose import open_target
+from upheld.targets.url import checked
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
+    from upheld.contract.load import PolicyFile
     from upheld.targets import Running, Target
 
 WITHIN = 30.0
@@ -50,6 +52,9 @@ def opened(
 
     part = policy_only(path)
     policy, served, folder = part.policy, part.document_served, part.folder
+    named(part)
+    if url is not None:
+        checked(url, {*allow_hosts, *policy.target.allow_host})
     contract = None if served else load(path, target_url=url)
     with contextlib.ExitStack() as stack:
         targets: dict[str, Target] = {}
@@ -70,6 +75,24 @@ def opened(
             assert served is not None
             contract = load(path, openapi_bytes=fetch(first.url, served), target_url=url or policy.target.url)
         yield Ready(contract, running, next(iter(targets.values())).name)
+
+
+def named(part: PolicyFile) -> None:
+    """Raises `ContractError` where ``checks`` or ``waive`` name requirements that there are not."""
+    from upheld.checks import select
+
+    checks, problems = part.policy.checks, []
+    names: list[tuple[tuple[str | int, ...], str]] = [
+        (("checks", key), name) for key in ("only", "skip") for name in getattr(checks, key)
+    ]
+    names += [(("waive", number), waiver.id) for number, waiver in enumerate(part.policy.waive)]
+    for path, name in names:
+        try:
+            select((name,))
+        except UsageError as error:
+            problems.append((part.written.place(path), f"{path[0]}: {error}"))
+    if problems:
+        raise ContractError(*problems)
 
 
 def enter(stack: contextlib.ExitStack, targets: dict[str, Target]) -> dict[str, Running]:

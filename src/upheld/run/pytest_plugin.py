@@ -6,7 +6,6 @@ workers); each item then reads its verdict. Without such a file the plugin does 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from upheld.check import Check
     from upheld.contract import Contract
     from upheld.run.plan import Promise
     from upheld.verdict import Result, Run
 
 NAMES = ("upheld.yaml", "upheld.yml")
+SHARED = "upheld_shared"
+"""What a worker of xdist is told: the folder in which the workers of one session share their runs."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,6 +34,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist starts a worker: all of them get one folder of this session alone."""
+    config = node.config
+    if not hasattr(config, "_upheld_shared"):
+        from tempfile import mkdtemp
+
+        config._upheld_shared = mkdtemp(prefix="upheld-")
+    node.workerinput[SHARED] = config._upheld_shared
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shared = getattr(config, "_upheld_shared", None)
+    if shared is not None:
+        from shutil import rmtree
+
+        rmtree(shared, ignore_errors=True)
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     if file_path.name in NAMES:
         file: ContractFile = ContractFile.from_parent(parent, path=file_path)
@@ -43,72 +64,78 @@ class ContractFile(pytest.File):
     """One upheld.yaml and its promises."""
 
     contract: Contract
-    outcome: Run | None = None
+    outcome: Run | str | None = None
+    """The run, or why there is none."""
+    told: bool = False
+    """Whether an item has told why the run was worth nothing; the others need not."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        from upheld.checks import select
+        from upheld.errors import UpheldError
         from upheld.run.plan import plan
 
-        self.contract = self._read()
-        checks = self.contract.policy.checks
-        made = plan(
-            self.contract,
-            select(checks.only, checks.skip).values(),
-            quick=self.config.getoption("--upheld-quick"),
-        )
-        for promise in made.promises:
+        quick = self.config.getoption("--upheld-quick")
+        try:
+            self.contract = self._read()
+            promises = plan(self.contract, self._checks(), quick=quick).promises
+        except UpheldError as error:
+            raise self.CollectError(str(error)) from error
+        for promise in promises:
             yield PromiseItem.from_parent(self, name=promise.id, promise=promise)
+
+    def _checks(self) -> list[Check]:
+        from upheld.checks import select
+
+        checks = self.contract.policy.checks
+        return list(select(checks.only, checks.skip).values())
 
     def _read(self) -> Contract:
         from upheld.contract.load import load, policy_only
-        from upheld.errors import UpheldError
         from upheld.run.prepare import opened
 
         target = self.config.getoption("--upheld-target")
-        try:
-            if policy_only(self.path).document_served is None:
-                return load(self.path, target_url=target)
-            with opened(self.path, target, allow_hosts=self._hosts(), profiles=("raised",)) as ready:
-                return ready.contract
-        except UpheldError as error:
-            raise self.CollectError(str(error)) from error
+        if policy_only(self.path).document_served is None:
+            return load(self.path, target_url=target)
+        with opened(self.path, target, allow_hosts=self._hosts(), profiles=("raised",)) as ready:
+            return ready.contract
 
     def _hosts(self) -> list[str]:
         hosts: list[str] = self.config.getoption("--upheld-allow-host")
         return hosts
 
-    def examined(self) -> Run:
-        """The run of all selected promises of this file, made now or already made by another worker."""
+    def examined(self) -> Run | str:
+        """The run of all selected promises of this file, made now or already made by another worker; else why there is none."""
         if self.outcome is None:
-            worker = getattr(self.config, "workerinput", None)
-            self.outcome = self._once(worker["testrunuid"]) if worker else self._examine()
+            worker = getattr(self.config, "workerinput", {})
+            self.outcome = self._once(Path(worker[SHARED])) if SHARED in worker else self._examined()
         return self.outcome
 
-    def _once(self, run_id: str) -> Run:
+    def _once(self, folder: Path) -> Run | str:
         """Under xdist the first worker examines and the others wait for its result."""
         import fcntl
         import hashlib
         import pickle
-        import tempfile
 
-        name = hashlib.sha256(f"{run_id} {self.path}".encode()).hexdigest()[:24]
-        # Owned by us alone: what lies in it is unpickled.
-        folder = Path(tempfile.gettempdir()) / f"upheld-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.stat().st_uid != os.getuid():
-            raise PermissionError(f"{folder} belongs to somebody else")
-        kept = folder / f"{name}.run"
-        with (folder / f"{name}.lock").open("w") as lock:
+        kept = folder / f"{hashlib.sha256(bytes(self.path)).hexdigest()[:24]}.run"
+        with kept.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not kept.exists():
                 partial = kept.with_suffix(".part")
-                partial.write_bytes(pickle.dumps(self._examine()))
+                partial.write_bytes(pickle.dumps(self._examined()))
                 partial.replace(kept)
-            run: Run = pickle.loads(kept.read_bytes())
-            return run
+            outcome: Run | str = pickle.loads(kept.read_bytes())
+            return outcome
+
+    def _examined(self) -> Run | str:
+        from upheld.errors import UpheldError
+
+        try:
+            return self._examine()
+        except UpheldError as error:
+            return str(error)
 
     def _examine(self) -> Run:
-        from upheld.checks import select
+        import shlex
+
         from upheld.run.examine import Options, examine
         from upheld.run.prepare import opened
 
@@ -118,14 +145,16 @@ class ContractFile(pytest.File):
             if isinstance(item, PromiseItem) and item.parent is self
         }
         option = self.config.getoption
+        target = option("--upheld-target")
         options = Options(
             quick=option("--upheld-quick"),
             fuzz=not option("--upheld-no-fuzz"),
             seed=option("--upheld-seed"),
-            again=f"upheld check {self.path.parent}",
+            again=f"upheld check {shlex.quote(str(self.path.parent))}" + (f" --target {target}" if target else ""),
         )
-        with opened(self.path, option("--upheld-target"), allow_hosts=self._hosts()) as ready:
-            return examine(ready.contract, list(select(sorted(wanted)).values()), ready.running, options)
+        checks = [check for check in self._checks() if check.id in wanted]
+        with opened(self.path, target, allow_hosts=self._hosts()) as ready:
+            return examine(ready.contract, checks, ready.running, options)
 
 
 class Breached(Exception):
@@ -144,26 +173,36 @@ class PromiseItem(pytest.Item):
         self.promise = promise
 
     def runtest(self) -> None:
-        from upheld.errors import UpheldError
-        from upheld.verdict import Verdict
+        from upheld.verdict import Exit, Verdict
 
-        assert isinstance(self.parent, ContractFile)
-        try:
-            run = self.parent.examined()
-        except UpheldError as error:
-            pytest.fail(str(error), pytrace=False)
+        file = self.parent
+        assert isinstance(file, ContractFile)
+        run = file.examined()
+        if isinstance(run, str):
+            self._worthless(file, run)
+            return
+        if run.exit_status == Exit.INTERRUPTED:
+            raise KeyboardInterrupt
         result = next((result for result in run.results if result.id == self.name), None)
-        for result_ in [result] if result else []:
-            self.user_properties += [("verdict", str(result_.verdict)), ("level", result_.level), ("seed", run.seed)]
+        if result is not None:
+            self.user_properties += [("verdict", str(result.verdict)), ("level", result.level), ("seed", run.seed)]
         if result is None or result.verdict in (Verdict.UNPROVEN, Verdict.WAIVED, Verdict.NOT_APPLICABLE):
-            if run.exit_status in (3, 4) and run.stopped:
-                pytest.fail(f"the run ended early: {run.stopped}", pytrace=False)
+            settled = result is not None and result.verdict is not Verdict.UNPROVEN
+            if run.exit_status in (Exit.USAGE, Exit.TARGET, Exit.HARNESS) and not settled:
+                self._worthless(file, run.stopped or "; ".join(run.notes))
             reason = f"{result.verdict}: {result.reason}" if result else "no verdict"
             pytest.skip(f"{reason}{f' | add: {result.add}' if result and result.add else ''}")
         if result.verdict is Verdict.BREACHED:
             raise Breached(result)
         if result.verdict is Verdict.ADVISORY:
             self.add_report_section("call", "advisory", block(result))
+
+    def _worthless(self, file: ContractFile, why: str) -> None:
+        """One item fails and says why; hundreds that said the same would hide it."""
+        if file.told:
+            pytest.skip("unproven: the run did not come to its end; the first item of this file says why")
+        file.told = True
+        pytest.fail(f"nothing more could be proven: {why}", pytrace=False)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, Breached):

@@ -1,4 +1,4 @@
-"""The maintenance switch: while it is on, everything but itself and /health answers 503."""
+"""The maintenance switch: while it is on, everything but itself, login and /health answers 503."""
 
 from __future__ import annotations
 

@@ -34,6 +34,6 @@ async def update_user(user_id: Uuid, patch: UserPatch, caller: Admin, services: 
 
 @router.post("/maintenance", operation_id="switchMaintenance")
 async def switch_maintenance(given: Maintenance, caller: Admin, services: Services) -> Maintenance:
-    """Switch maintenance on or off. While it is on, all other operations answer 503."""
+    """Switch maintenance on or off. While it is on, all operations but this, login and health answer 503."""
     await services.maintenance.switch(given.enabled)
     return given

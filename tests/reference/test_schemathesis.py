@@ -8,7 +8,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from tests.reference.conftest import ADMIN, PASSWORD
 
 pytestmark = pytest.mark.live

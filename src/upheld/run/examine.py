@@ -426,7 +426,8 @@ def press(contract: Contract, running: dict[str, Running], options: Options, lis
 
 
 def _prepared(contract: Contract, made: Plan, options: Options, listener: Listener) -> Examination:
-    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 31)
+    stated = options.seed if options.seed is not None else contract.policy.fuzz.seed
+    seed = stated if stated is not None else random.SystemRandom().randrange(1 << 31)
     policy = contract.policy.checks
     seconds = options.seconds or policy.seconds or SECONDS
     return Examination(

@@ -80,8 +80,39 @@ def control(lane: Lane, operation: Operation, session: Session | None) -> Move:
     request = yield from valid_request(lane, operation, session)
     response = yield from send(request)
     if not response.ok:
-        raise CannotProve(f"the control request {operation.label} was answered with {describe(response)}")
+        raise refused("the control request ", request, response, lane)
     return request, response
+
+
+def refused(what: str, request: Request, response: Response, lane: Lane) -> CannotProve:
+    """Why a request that should have succeeded did not, with the line that may help."""
+    reason = f"{what}{request.operation} was answered with {describe(response)}"
+    return CannotProve(reason, _remedy(lane, request, response))
+
+
+def _remedy(lane: Lane, request: Request, response: Response) -> str:
+    contract, session = lane.contract, request.session
+    operation = contract.operation(request.operation)
+    if operation is None or session is None:
+        return ""
+    if response.status == 403 and contract.roles(operation) is None:
+        others = [identity.role for identity in contract.policy.identities.values() if identity.role != session.role]
+        return f'roles: [{{op: "{operation.label}", allow: [{next(iter(others), "admin")}]}}]'
+    if response.status == 401 and (header := _not_carried(contract, operation, session)):
+        return f"identities: {{NAME: {{role: {session.role}, …, api_key_env: …}}}}: it asks for {header}"
+    return ""
+
+
+def _not_carried(contract: Contract, operation: Operation, session: Session) -> str:
+    """The header of the API key that the operation asks for, when this session has none and no other credential would do."""
+    carried = {name.lower() for name, _ in session.headers}
+    header = ""
+    for scheme in (contract.security_schemes.get(name, {}) for names in operation.security for name in names):
+        name = str(scheme.get("name", ""))
+        if scheme.get("type") != "apiKey" or name.lower() in carried:
+            return ""
+        header = name if scheme.get("in") == "header" else header
+    return header
 
 
 def accepted(lane: Lane, operation: Operation) -> Move:
@@ -122,7 +153,7 @@ def make(lane: Lane, resource: Resource, session: Session | None) -> Move:
     request = yield from valid_request(lane, resource.create, session)
     response: Response = yield from send(request)
     if not response.ok:
-        raise CannotProve(f"{resource.create.label} was answered with {describe(response)}")
+        raise refused("", request, response, lane)
     identifier = id_of(resource, response)
     if identifier is None:
         raise CannotProve(f"{resource.create.label} does not tell the id of what it made")
@@ -248,7 +279,7 @@ def _family(contract: Contract, template: str) -> Resource | None:
 
 def _member(lane: Lane, family: Resource, session: Session | None, collection: str, fallback: Any) -> Move:
     """An id under the collection (its own path parameters filled already): made, else listed."""
-    create = family.create
+    create, add = family.create, ""
     if create is not None and create.label not in lane.contract.dangerous:
         maker = session
         allowed = lane.contract.roles(create)
@@ -263,9 +294,12 @@ def _member(lane: Lane, family: Resource, session: Session | None, collection: s
         made = id_of(family, response) if response.ok else None
         if made is not None:
             return made
-        refused = f"{create.label} was answered with {describe(response)}"
+        why = f"{create.label} was answered with {describe(response)}"
+        add = _remedy(lane, request, response)
     else:
-        refused = f"{family.collection} has no operation that creates a member"
+        why = f"{family.collection} has no operation that creates a member"
+        if create is not None:
+            why = f"{create.label} is never sent: it {lane.contract.dangerous[create.label]}"
         own = yield from _own_id(lane, family, session, collection)
         if own is not None:
             return own
@@ -273,7 +307,7 @@ def _member(lane: Lane, family: Resource, session: Session | None, collection: s
         listed = yield from listed_id(lane, family, session, collection)
         if listed is not None:
             return listed
-    raise CannotProve(f"no member of {family.collection} could be had: {refused}")
+    raise CannotProve(f"no member of {family.collection} could be had: {why}", add)
 
 
 def _own_id(lane: Lane, family: Resource, session: Session | None, collection: str) -> Move:

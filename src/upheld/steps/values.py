@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -32,6 +33,9 @@ def octets(request: Request, *fields: tuple[str, str]) -> bytes:
     return "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + (request.body or b"")
 
 
+_SHOWN = 160
+
+
 def pointed(document: Any, pointer: str) -> Any:
     """The value that a JSON Pointer (RFC 6901) names. Raises LookupError."""
     value = document
@@ -51,11 +55,16 @@ def _missing(pointer: str) -> Any:
 
 
 def describe(response: Response) -> str:
-    """``422 application/problem+json {"type": …``: an answer in few words, for reasons and evidence."""
+    """``422 application/problem+json {"type": …``: an answer in few words, for reasons and evidence.
+
+    It is cut between words, never inside one: reports mask secrets, and would not know half a secret.
+    """
     text = " ".join(response.text.split())
+    if len(text) > _SHOWN:
+        whole = re.split(r"[\s\"',:;{}\[\]=&<>]", text[: _SHOWN + 1])[-1]
+        text = text[: _SHOWN + 1 - len(whole)] + "…"
     kind = response.media_type
-    shown = f" {text[:160]}{'…' if len(text) > 160 else ''}" if text else ""
-    return f"{response.status}{f' {kind}' if kind else ''}{shown}"
+    return f"{response.status}{f' {kind}' if kind else ''}{f' {text}' if text else ''}"
 
 
 def with_body(request: Request, value: Any, media_type: str) -> Request:

@@ -151,6 +151,8 @@ def registry() -> Mapping[str, Mutant]:
     """All mutants by name."""
     found: dict[str, Mutant] = {}
     for module_info in pkgutil.iter_modules(__path__):
+        if module_info.name.startswith("_"):
+            continue
         module = importlib.import_module(f"{__name__}.{module_info.name}")
         for mutant in module.MUTANTS:
             if mutant.name in found:

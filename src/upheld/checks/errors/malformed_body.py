@@ -3,7 +3,7 @@
 ## What it requires
 JSON that ends in the middle, no body where one is required, a list or a text where an object belongs, and octets that are no UTF-8 are
 answered with a status of `errors.malformed` (400 or 422 unless the contract says otherwise), or 413 or 415; never with 2xx and never
-with 5xx. Where errors are promised to be problem documents, these are too.
+with 5xx. (Their format is a matter of `errors/problem-json`, which looks at these answers too.)
 
 ## Why
 The body is parsed before anything that the developers wrote, so these errors are the framework's, and nobody looked at them. A parser
@@ -44,12 +44,7 @@ from upheld.steps import (
     accepted,
     another,
     describe,
-    exempt_from_problems,
-    made_below,
-    member_faults,
     operations,
-    problem_fault,
-    problems_promised,
     takes_json,
     tidy,
     touches_only_its_own,
@@ -67,7 +62,7 @@ REQUIREMENT = Requirement(
         "the server cannot or will not process the request due to something that is perceived to be a client error",
     ),
     catalogue=("ERR-06",),
-    reads=("errors.malformed", "errors.format", "errors.exempt"),
+    reads=("errors.malformed",),
     cost=9,
     owasp="API8:2023",
     cwe=("CWE-20",),
@@ -88,22 +83,15 @@ def converse(lane: Lane) -> Conversation:
     allowed = sorted({*lane.contract.policy.errors.malformed, 413, 415})
     fresh = another(lane, operation, request)
     for words, body in _bodies(lane, fresh):
-        answer: Response = yield from send(fresh.with_(body=body))
+        answer: Response = yield from send(fresh.with_(body=body), new_connection=True)
         yield from tidy(lane, operation, answer, session)
         if answer.status == 401:
             raise CannotProve(f"the credentials stopped working: {describe(answer)}")
-        wrong = ""
         if answer.status not in allowed:
-            wrong = describe(answer)
-        elif answer.body and problems_promised(lane.contract) and not exempt_from_problems(lane.contract, request):
-            fault = problem_fault(answer) or "; ".join(member_faults(answer, lane.contract.policy.errors.require))
-            wrong = f"{answer.status} as {fault}" if fault and not made_below(answer) else ""
-        if wrong:
             return Finding(
                 sent=f"{operation.label} with {words}",
-                expected=f"{', '.join(map(str, allowed[:-1]))} or {allowed[-1]}"
-                + (", as a problem document" if problems_promised(lane.contract) else ""),
-                actual=wrong,
+                expected=f"{', '.join(map(str, allowed[:-1]))} or {allowed[-1]}",
+                actual=describe(answer),
                 origin=f"{words}: {answer.status}",
                 request=fresh.with_(body=body),
             )
@@ -155,10 +143,6 @@ def _empty_is_an_object(request: Request, response: Response) -> Response:
     return Response.of(200, {"id": "i9", "name": "", "quantity": 0}) if request.body == b"" else response
 
 
-def _other_shape(request: Request, response: Response) -> Response:
-    return Response.of(400, {"message": "Unexpected end of JSON input"}) if response.status == 400 else response
-
-
 def _reads_utf16(request: Request, response: Response) -> Response:
     utf16 = (request.body or b"").startswith((b"\xff\xfe", b"\xfe\xff"))
     return Response.of(201, {"id": "i9", "name": "lamp", "quantity": 1}) if utf16 else response
@@ -186,6 +170,5 @@ BREACHING = (
     Example("octets that are no UTF-8 are replaced and stored", subject=_CREATE, alter=_reads_anything),
     Example("an unexpected end is an unexpected error", subject=_CREATE, alter=_crashes),
     Example("nothing is taken for an empty object", subject=_CREATE, alter=_empty_is_an_object),
-    Example("the parser answers in a shape of its own", subject=_CREATE, alter=_other_shape),
     Example("422 where the contract names 400 alone", subject=_CREATE, policy={"errors": {"malformed": [400]}}),
 )

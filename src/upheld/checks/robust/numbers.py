@@ -89,7 +89,7 @@ def converse(lane: Lane) -> Conversation:
     if member is not None:
         for words, number in NUMBERS.items():
             attempt = _with_number(another(lane, operation, request), member[0], number)
-            answer: Response = yield from send(attempt)
+            answer: Response = yield from send(attempt, new_connection=True)
             yield from tidy(lane, operation, answer, session)
             fault = _fault(lane.contract, answer, words, *member)
             if fault:
@@ -97,7 +97,7 @@ def converse(lane: Lane) -> Conversation:
     for location, name in list(_parameters(lane.contract, operation))[:2]:
         for words, number in NUMBERS.items():
             attempt = _with_parameter(operation, request, location, name, number)
-            answer = yield from send(attempt)
+            answer = yield from send(attempt, new_connection=True)
             if answer.status >= 500 and answer.status != 503:
                 wrong.append((f"{location} parameter {name}: {words} → {answer.status}", attempt))
     if not wrong:

@@ -83,7 +83,7 @@ def converse(lane: Lane) -> Conversation:
     member = _member(lane.contract, operation)
     for words, text in _TEXTS.items() if member is not None else ():
         attempt = _with_text(another(lane, operation, request), member or "", text)
-        answer: Response = yield from send(attempt)
+        answer: Response = yield from send(attempt, new_connection=True)
         yield from tidy(lane, operation, answer, session)
         fault = _fault(lane.contract, answer, words, member or "")
         if fault:
@@ -91,7 +91,7 @@ def converse(lane: Lane) -> Conversation:
     for location, name in list(_parameters(lane.contract, operation))[:2]:
         for words, octets in _OCTETS.items():
             attempt = _with_parameter(operation, request, location, name, octets)
-            answer = yield from send(attempt)
+            answer = yield from send(attempt, new_connection=True)
             if answer.status >= 500 and answer.status != 503:
                 wrong.append((f"{location} parameter {name}: {words} → {answer.status}", attempt))
     if not wrong:

@@ -18,14 +18,14 @@ from upheld.reference.services.principal import Principal
 
 from . import Answer, Context, Mutant
 
-ME = "/api/v1/users/me"
+REGISTER = "/api/v1/auth/register"
 
 
-def _of_me(ctx: Context, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change the document that GET /users/me answers."""
+def _of_new_user(ctx: Context, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the document that registration answers."""
 
     def altered(scope: Mapping[str, Any], answer: Answer) -> Answer:
-        if (scope["method"], scope["path"], answer.status) != ("GET", ME, 200):
+        if (scope["path"], answer.status) != (REGISTER, 201):
             return answer
         document = json.loads(answer.body)
         change(document)
@@ -35,16 +35,16 @@ def _of_me(ctx: Context, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def _instant_without_zone(ctx: Context) -> None:
-    _of_me(ctx, lambda user: user.update(created_at=user["created_at"].removesuffix("Z")))
+    _of_new_user(ctx, lambda user: user.update(created_at=user["created_at"].removesuffix("Z")))
 
 
 def _row_instead_of_model(ctx: Context) -> None:
-    _of_me(ctx, lambda user: user.update(login_count=3))
+    _of_new_user(ctx, lambda user: user.update(login_count=3))
 
 
 def _list_labelled_as_page(ctx: Context) -> None:
     def change(scope: Mapping[str, Any], answer: Answer) -> Answer:
-        listed = (scope["method"], scope["path"], answer.status) == ("GET", "/api/v1/api-keys", 200)
+        listed = (scope["path"], answer.status) == ("/api/v1/api-keys", 200)
         return answer.with_header("content-type", "text/html; charset=utf-8") if listed else answer
 
     ctx.alter(change)
@@ -82,7 +82,7 @@ MUTANTS = (
     Mutant(
         name="body/instant-without-zone",
         requirement="body/response-schema",
-        says="GET /users/me sends a time without its zone, where the document says date-time.",
+        says="Registration sends a time without its zone, where the document says date-time.",
         apply=_instant_without_zone,
     ),
     Mutant(
@@ -100,7 +100,7 @@ MUTANTS = (
     Mutant(
         name="body/row-instead-of-model",
         requirement="body/undeclared-property",
-        says="GET /users/me sends the database row: it has a member that the document does not declare.",
+        says="Registration sends the database row: it has a member that the document does not declare.",
         apply=_row_instead_of_model,
         # The reference's schemas are closed, so the same member breaks them too.
         also=("body/response-schema",),

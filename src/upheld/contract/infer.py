@@ -139,7 +139,12 @@ class Inferrer:
         def owned(operation: Operation) -> bool:
             open_to_all = not operation.secured or listed(policy.public, operation)
             shared = listed(policy.ownership.shared, operation)
-            return not open_to_all and not shared and not listed([rule.op for rule in policy.roles], operation)
+            rule = next((rule for rule in policy.roles if listed((rule.op,), operation)), None)
+            # A line that lets everybody in says nothing of whose the thing is.
+            restricted = rule is not None and not everybody <= set(rule.allow)
+            return not open_to_all and not shared and not restricted
+
+        everybody = {identity.role for identity in policy.identities.values()} or {"user"}
 
         sessions = [step.operation for step in (auth.login, auth.refresh, auth.logout) if step]
         resources, inferences = find_resources(self.operations, self.schemas, owned, sessions)

@@ -144,5 +144,5 @@ class Lines(Screen):
         self._said = now
         done = f"{step.done} of {step.total}, " if step.total else ""
         left = "" if step.seconds_left is None else f", about {duration(max(0.0, step.seconds_left))} left"
-        running = f": {step.text}" if step.text else ""
+        running = f": {step.text}" if step.text and step.text != self._phase else ""
         self._print(f"{self._phase}: {done}{step.requests:,} {plural(step.requests, 'request')}{left}{running}", "")

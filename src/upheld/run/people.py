@@ -9,7 +9,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from upheld.check import CannotProve
@@ -144,7 +144,12 @@ class People:
                 headers = self._credential(value, None if kind == "bearer" else "apiKey")
                 return Session(name, identity.role, identity.user or "", "", value, None, headers)
         password = self._environment(name, identity.password_env) if identity.password_env else ""
-        return await self.log_in(name, identity.role, identity.user, password)
+        session = await self.log_in(name, identity.role, identity.user, password)
+        if identity.password_env and identity.api_key_env:
+            # Some services ask for a session on these operations and for a key on those.
+            key = self._credential(self._environment(name, identity.api_key_env), "apiKey")
+            session = replace(session, headers=(*session.headers, *key))
+        return session
 
     def _environment(self, name: str, variable: str) -> str:
         value = self._environ.get(variable, "")

@@ -127,8 +127,10 @@ def fetch(base: str, where: str) -> bytes:
             ) as answer,
         ):
             if answer.status_code != 200:
+                whither = f" to {answer.headers['location']}" if "location" in answer.headers else ""
+                asks = ", it asks for credentials: copy it beside upheld.yaml" if answer.status_code == 401 else ""
                 raise SetupError(
-                    f"{url} answered {answer.status_code}, not an OpenAPI document; "
+                    f"{url} answered {answer.status_code}{whither}, not an OpenAPI document{asks}; "
                     "say where it is: `openapi: /path/of/the/document` or a file"
                 )
             document = bytearray()

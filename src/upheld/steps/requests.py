@@ -299,7 +299,7 @@ def _member(lane: Lane, family: Resource, session: Session | None, collection: s
     else:
         why = f"{family.collection} has no operation that creates a member"
         if create is not None:
-            why = f"{create.label} is never sent: it {lane.contract.dangerous[create.label]}"
+            why = f"{create.label} is never sent ({lane.contract.dangerous[create.label]})"
         own = yield from _own_id(lane, family, session, collection)
         if own is not None:
             return own

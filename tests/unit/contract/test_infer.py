@@ -277,6 +277,10 @@ def test_owned_is_secured_and_neither_shared_nor_for_some_roles() -> None:
     assert not owned({"public": ["GET /items/*"]})
     assert not owned({"roles": [{"op": "POST /items", "allow": ["admin"]}]})
     assert owned({"roles": [{"op": "DELETE /items/*", "allow": ["admin"]}]})
+    everybody = {"identities": {"alice": {"role": "user"}, "root": {"role": "admin"}}}
+    lines = [{"op": "* /items/**", "allow": ["user", "admin"]}, {"op": "**", "allow": ["admin"]}]
+    assert owned(everybody | {"roles": lines})
+    assert not owned(everybody | {"roles": lines[1:]})
 
 
 @pytest.mark.parametrize(

@@ -107,10 +107,15 @@ def observe(exchange: Exchange, contract: Contract) -> Outcome | None:
     more = f", and {len(firm) - 1} more" if len(firm) > 1 else ""
     return Finding(
         expected=f"{response.status} {response.media_type} as the document's schema has it",
-        actual=f"{response.status} with {first.pointer or 'the whole body'}: {first.message[:160]}{more}",
+        actual=f"{response.status} with {first.pointer or 'the whole body'}: {_short(first.message)}{more}",
         origin=_origin(first, value),
         request=exchange.request,
     )
+
+
+def _short(message: str) -> str:
+    """The validator's sentence; of a long value the beginning, so that what is wrong with it stays."""
+    return message if len(message) <= 160 else f"{message[:60]} … {message[-90:].partition(' ')[2]}"
 
 
 def _origin(violation: Violation, value: Any) -> str:

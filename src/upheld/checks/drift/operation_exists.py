@@ -87,6 +87,8 @@ def converse(lane: Lane) -> Conversation:
         return Finding(
             expected="any answer of the operation",
             actual=describe(response)[:120] + (f", Allow: {allow}" if allow else ""),
+            # A part of the service that is not built in answers alike for all of its operations.
+            origin=describe(response) if response.status == 501 else "",
             request=request,
         )
     if response.status in (429, 503):

@@ -39,6 +39,7 @@ from upheld.check import (
     Finding,
     Kept,
     Lane,
+    NotApplicable,
     Requirement,
     Subjects,
     Unproven,
@@ -72,6 +73,8 @@ _TOLD = 8
 
 def subjects(contract: Contract) -> Subjects:
     if contract.policy.target.served_spec is None:
+        if contract.policy.openapi.served is not None:
+            return NotApplicable("the document that is served is the contract")
         return Unproven("nobody says where the service serves its document", "target: {served_spec: /openapi.json}")
     return [SERVICE]
 

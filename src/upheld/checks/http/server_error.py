@@ -67,6 +67,8 @@ def observe(exchange: Exchange, contract: Contract) -> Outcome | None:
         sent=f"{request.method} {request.target[:120]}, broken on purpose: {exchange.broken}"
         if exchange.broken
         else "",
+        # What is switched off or not built in says so alike for all of its operations; failures have each its own reason.
+        origin=describe(response) if response.status in (501, 503) else "",
         request=request,
     )
 

@@ -75,9 +75,13 @@ def backend(faults: str) -> Iterator[str]:
         process.wait()
 
 
+def fetched(url: str) -> bytes:
+    with urlopen(url) as answer:
+        return bytes(answer.read())
+
+
 def served(url: str) -> int:
-    with urlopen(f"{url}/_requests") as answer:
-        return int(answer.read())
+    return int(fetched(f"{url}/_requests"))
 
 
 def plain(url: str, *, seed: int, max_examples: int) -> Measured:
@@ -120,8 +124,7 @@ def found_by_plain(report: dict[str, Any]) -> set[tuple[str, str]]:
 
 async def ours(url: str, *, seed: int, max_examples: int, seconds: float = 300.0) -> tuple[Measured, FuzzRun]:
     """`upheld.run.fuzz.fuzz` with an observer that looks at every exchange."""
-    with urlopen(f"{url}/openapi.json") as answer:
-        document = json.load(answer)
+    document = json.loads(await asyncio.to_thread(fetched, f"{url}/openapi.json"))
     contract = from_parts({"upheld": 1}, document)
     ann = Session("ann", "user", headers=(CREDENTIAL,))
     statuses: dict[int, int] = {}
@@ -129,7 +132,8 @@ async def ours(url: str, *, seed: int, max_examples: int, seconds: float = 300.0
     def observe(exchange: Exchange) -> None:
         statuses[exchange.response.status] = statuses.get(exchange.response.status, 0) + 1
 
-    async with httpx.AsyncClient() as client:
+    # A connection of its own for each: a server that failed may close the one that it failed on.
+    async with httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=0)) as client:
 
         async def resend(request: Request) -> Response:
             headers = [*(request.session.headers if request.session else ()), *request.headers.pairs]

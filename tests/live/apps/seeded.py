@@ -38,7 +38,7 @@ TOKENS = {"token-of-ann": "ann", "token-of-root": "root"}
 
 def _whole(value: Any) -> Any:
     # JSON Schema's integer: 5.0 is one, true and "5" are none.
-    if isinstance(value, bool) or isinstance(value, str):
+    if isinstance(value, (bool, str)):
         raise ValueError("is no integer")
     return int(value) if isinstance(value, float) and value.is_integer() else value
 

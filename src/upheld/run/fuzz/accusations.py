@@ -48,6 +48,7 @@ class Accusations:
         self.contract = contract
         self.repeater = repeater
         self.notes: list[str] = []
+        self.defects: list[str] = []
         self.counts: Counter[str] = Counter()
         self._makers: Mapping[str, list[str]] = job["makers"]
         self._made: dict[str, Sent] = {}
@@ -123,6 +124,9 @@ class Accusations:
                 await self._repeat(accusation)
             except UpheldError as error:
                 self.notes.append(f"fuzzing: a failure could not be repeated: {error}")
+            except Exception as error:
+                # One that ended this task would leave the rest unrepeated, and nobody would know.
+                self.defects.append(f"repeating a failure: {type(error).__name__}: {error}")
             finally:
                 self._queue.task_done()
 
@@ -148,6 +152,9 @@ class Accusations:
             except UpheldError as error:
                 self.notes.append(f"fuzzing: a failure could not be made smaller: {error}")
                 return
+            except Exception as error:
+                self.defects.append(f"making a failure smaller: {type(error).__name__}: {error}")
+                continue
             if smaller is not None:
                 accusation.request, accusation.minimal = smaller, True
 
@@ -155,8 +162,8 @@ class Accusations:
         if not accusation.candidates:
             return
         failure, sent, chain = accusation.candidates.pop(0)
-        verdict, request, _ = await self.repeater.again(failure, sent, chain, self._made.get)
         accusation.shown = accusation.shown or (failure, sent)
+        verdict, request, _ = await self.repeater.again(failure, sent, chain, self._made.get)
         if verdict is not False:
             if accusation.repeated is not True:
                 accusation.wants_valid = failure.code != "ST201" and sent.exchange.intent == "invalid"

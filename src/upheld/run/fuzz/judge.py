@@ -131,7 +131,9 @@ def request_schema(label: str, request: Request, contract: Contract) -> JsonSche
     return operation.body.content.get(media_type) if operation is not None and operation.body is not None else None
 
 
-def is_valid_body(label: str, request: Request, body: Any, contract: Contract) -> bool | None:
-    """Whether the body conforms to its schema; None when there is none to hold it against."""
+def body_breaks(label: str, request: Request, body: Any, contract: Contract) -> frozenset[str]:
+    """The places in its schema that the body breaks; empty when it conforms, or when there is nothing to hold it against."""
     schema = request_schema(label, request, contract)
-    return None if schema is None else contract.validator(schema, "request").is_valid(body)
+    if schema is None:
+        return frozenset()
+    return frozenset(violation.schema_pointer for violation in contract.validator(schema, "request").violations(body))

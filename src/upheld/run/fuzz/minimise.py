@@ -6,134 +6,157 @@ The engine shrinks nothing: a failing case comes back as the generator drew it, 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 Reduction = Generator[Any, bool, Any]
 """Yields candidates, is sent whether one still fails, returns the smallest that did."""
+Wrap = Callable[[Any], Any]
+"""Puts a part back into the whole."""
+
+_LONGEST_SPELT = 24
+"""Characters of a text that are made plain one by one."""
 
 
 def reduced(value: Any, budget: int = 400) -> Reduction:
     """Make the value smaller until nothing smaller fails, or ``budget`` candidates were tried."""
-    tried: set[str] = {_key(value)}
-    left = budget
-    progress = True
-    while progress and left > 0:
-        progress = False
-        for candidate in _smaller(value):
-            name = _key(candidate)
-            if name in tried:
-                continue
-            tried.add(name)
-            left -= 1
-            still_fails = yield candidate
-            if still_fails:
-                value, progress = candidate, True
-                break
-            if left <= 0:
-                break
-    return value
+    return (yield from _Reducer(value, budget).run())
 
 
-def size(value: Any) -> tuple[int, int, int]:
-    """What the reducer lowers: number of parts, length of the texts, size of the numbers."""
-    if isinstance(value, dict):
-        parts = [size(item) for item in value.values()]
-        return (1 + sum(p[0] for p in parts), sum(p[1] for p in parts), sum(p[2] for p in parts))
-    if isinstance(value, list):
-        parts = [size(item) for item in value]
+class _Spent(Exception):
+    pass
+
+
+class _Reducer:
+    def __init__(self, value: Any, budget: int) -> None:
+        self.best = value
+        self._left = budget
+        self._tried = {repr(value)}
+
+    def run(self) -> Reduction:
+        try:
+            while True:
+                before = self.best
+                yield from self._any(before, lambda part: part)
+                if repr(self.best) == repr(before):
+                    break
+        except _Spent:
+            pass
+        return self.best
+
+    def _fails(self, whole: Any) -> Generator[Any, bool, bool]:
+        name = repr(whole)
+        if name in self._tried:
+            return False
+        if self._left <= 0:
+            raise _Spent
+        self._tried.add(name)
+        self._left -= 1
+        fails = yield whole
+        if fails:
+            self.best = whole
+        return bool(fails)
+
+    def _any(self, value: Any, wrap: Wrap) -> Reduction:
+        if isinstance(value, dict):
+            return (yield from self._object(value, wrap))
+        if isinstance(value, list):
+            return (yield from self._array(value, wrap))
+        if isinstance(value, str):
+            return (yield from self._text(value, wrap))
+        if isinstance(value, bool):
+            return False if value and (yield from self._fails(wrap(False))) else value
+        if isinstance(value, (int, float)):
+            return (yield from self._number(value, wrap))
+        return value
+
+    def _object(self, value: dict[str, Any], wrap: Wrap) -> Reduction:
+        names = yield from self._fewer(list(value), lambda kept: wrap({name: value[name] for name in kept}))
+        value = {name: value[name] for name in names}
+        for name in names:
+
+            def put(part: Any, name: str = name) -> Any:
+                return wrap({**value, name: part})
+
+            value[name] = yield from self._any(value[name], put)
+        return value
+
+    def _array(self, value: list[Any], wrap: Wrap) -> Reduction:
+        value = yield from self._fewer(value, wrap)
+        for place in range(len(value)):
+
+            def put(part: Any, place: int = place) -> Any:
+                return wrap([*value[:place], part, *value[place + 1 :]])
+
+            value[place] = yield from self._any(value[place], put)
+        return value
+
+    def _fewer(self, parts: list[Any], wrap: Wrap) -> Reduction:
+        """Leave parts out: all, then halves, then smaller runs of them, down to single ones."""
+        if not parts or (yield from self._fails(wrap([]))):
+            return []
+        size = max(1, len(parts) // 2)
+        while size:
+            place = 0
+            while place < len(parts):
+                kept = parts[:place] + parts[place + size :]
+                if kept and (yield from self._fails(wrap(kept))):
+                    parts = kept
+                else:
+                    place += size
+            size //= 2
+        return list(parts)
+
+    def _text(self, value: str, wrap: Wrap) -> Reduction:
+        if not value or (yield from self._fails(wrap(""))):
+            return ""
+        if value.strip("0") and (yield from self._fails(wrap("0" * len(value)))):
+            value = "0" * len(value)
+        if not value.strip("0"):
+            # Only the length can matter now.
+            shortest = yield from self._lowest(0, len(value), lambda length: wrap("0" * length))
+            return "0" * shortest
+        letters = yield from self._fewer(list(value), lambda kept: wrap("".join(kept)))
+        for place, letter in enumerate(letters):
+            if letter != "0" and len(letters) <= _LONGEST_SPELT:
+                plain = [*letters[:place], "0", *letters[place + 1 :]]
+                if (yield from self._fails(wrap("".join(plain)))):
+                    letters = plain
+        return "".join(letters)
+
+    def _number(self, value: int | float, wrap: Wrap) -> Reduction:
+        if (value or isinstance(value, float)) and (yield from self._fails(wrap(0))):
+            return 0
+        if value != value or value in (float("inf"), float("-inf")):
+            return value
+        if value < 0 and (yield from self._fails(wrap(-value))):
+            value = -value
+        if isinstance(value, float) and (yield from self._fails(wrap(int(value)))):
+            value = int(value)
+        if isinstance(value, float) and abs(value) <= 1:
+            return value
+        return (yield from self._lowest(0, value, wrap))
+
+    def _lowest(self, passes: int, fails: int | float, wrap: Wrap) -> Reduction:
+        """The whole number nearest to ``passes`` that fails, if failing has one border."""
+        while abs(fails - passes) > 1:
+            middle = (passes + int(fails)) // 2
+            if middle in (passes, fails):
+                break
+            if (yield from self._fails(wrap(middle))):
+                fails = middle
+            else:
+                passes = middle
+        return fails
+
+
+def size(value: Any) -> tuple[int, int, float]:
+    """What the reducer lowers: number of parts, length and oddness of the texts, size of the numbers."""
+    if isinstance(value, (dict, list)):
+        parts = [size(item) for item in (value.values() if isinstance(value, dict) else value)]
         return (1 + sum(p[0] for p in parts), sum(p[1] for p in parts), sum(p[2] for p in parts))
     if isinstance(value, str):
-        return (1, sum(_weight(c) for c in value), 0)
-    if isinstance(value, bool) or value is None:
-        return (1, 0, int(value is True))
-    if isinstance(value, float) and value != value:
-        return (1, 0, 1 << 60)
-    magnitude = min(abs(value), 1 << 52)
-    is_fraction = isinstance(value, float) and not value.is_integer()
-    return (1, 0, 2 * int(magnitude) + (value < 0) + 2 * is_fraction + isinstance(value, float))
-
-
-def _weight(char: str) -> int:
-    return 1 if char == "0" else 2 if char.isascii() and char.isalnum() else 3
-
-
-def _smaller(value: Any) -> Iterator[Any]:
-    """Candidates, the boldest first."""
-    if isinstance(value, dict):
-        names = list(value)
-        if len(names) > 3:
-            half = len(names) // 2
-            yield {name: value[name] for name in names[:half]}
-            yield {name: value[name] for name in names[half:]}
-        for name in names:
-            yield {other: value[other] for other in names if other != name}
-        for name in names:
-            for inner in _smaller(value[name]):
-                yield {**value, name: inner}
-    elif isinstance(value, list):
-        if value:
-            yield []
-        if len(value) > 1:
-            for place in range(len(value)):
-                yield [value[place]]
-            yield value[: len(value) // 2]
-            yield value[1:]
-        for place, item in enumerate(value):
-            for inner in _smaller(item):
-                yield [*value[:place], inner, *value[place + 1 :]]
-    elif isinstance(value, str):
-        yield from _shorter(value)
-    elif isinstance(value, bool):
-        if value:
-            yield False
-    elif isinstance(value, (int, float)):
-        yield from _lower(value)
-
-
-def _shorter(text: str) -> Iterator[str]:
-    if not text:
-        return
-    yield ""
-    plain = "0" * len(text)
-    if text != plain:
-        yield plain
-    length = len(text)
-    if length > 1:
-        yield text[: length // 2]
-        yield text[length // 2 :]
-        yield text[:-1]
-        yield text[1:]
-    if text != plain and length <= 24:
-        for place, char in enumerate(text):
-            if char != "0":
-                yield text[:place] + "0" + text[place + 1 :]
-
-
-def _lower(number: int | float) -> Iterator[int | float]:
-    if number == 0 or number != number or number in (float("inf"), float("-inf")):
-        if isinstance(number, float) and number == 0:
-            yield 0
-        return
-    yield 0
-    if number < 0:
-        yield -number
-    if isinstance(number, float):
-        yield int(number)
-    if abs(number) >= 2:
-        # Towards nought by halves, then by the rest that a half was too much.
-        half = int(number / 2)
-        yield half
-        step = half
-        while abs(step) > 1:
-            step = int(step / 2)
-            yield int(number) - step
-        yield int(number) - (1 if number > 0 else -1)
-    elif abs(number) == 1:
-        return
-    else:
-        yield 1 if number > 0 else -1
-
-
-def _key(value: Any) -> str:
-    return repr(value)
+        return (1, sum(1 if char == "0" else 2 for char in value), 0)
+    if isinstance(value, (int, float)) and value == value:
+        return (1, 0, abs(value) + (value < 0) * 0.5 + isinstance(value, float) * 0.25)
+    return (1, 0, 0)

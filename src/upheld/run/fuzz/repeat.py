@@ -140,7 +140,7 @@ class Repeater:
         case = _case(sent, self.contract)
         if not case:
             return None
-        validity = self._validity(sent.label, request, case)
+        broken = self._broken(sent.label, request, case)
         reduction = reduced(case)
         best, spent = case, 0
         loop = asyncio.get_running_loop()
@@ -148,7 +148,7 @@ class Repeater:
             candidate = next(reduction)
             while spent < MOST_REQUESTS and loop.time() < deadline:
                 fails = False
-                if self._validity(sent.label, request, candidate) == validity:
+                if self._is_alike(sent.label, request, candidate, broken):
                     spent += 1
                     response = await self.send(self._refreshed(sent.label, _of_case(request, case, candidate)))
                     fails = response is not None and judge.again(failure, sent, response, self.contract) is True
@@ -161,15 +161,16 @@ class Repeater:
             reduction.close()
         return None if best is case else self._refreshed(sent.label, _of_case(request, case, best))
 
-    def _validity(self, label: str, request: Request, case: Mapping[str, Any]) -> bool | None:
-        if "body" not in case:
-            # The reducer has left the whole body out, which is another case.
-            return None if request.body is None or _json(request.body) is None else not self._needs_body(label)
-        return judge.is_valid_body(label, request, case["body"], self.contract)
+    def _broken(self, label: str, request: Request, case: Mapping[str, Any]) -> frozenset[str]:
+        return judge.body_breaks(label, request, case["body"], self.contract) if "body" in case else frozenset()
 
-    def _needs_body(self, label: str) -> bool:
-        operation = self.contract.operation(label)
-        return operation is not None and operation.body is not None and operation.body.required
+    def _is_alike(self, label: str, request: Request, candidate: Mapping[str, Any], broken: frozenset[str]) -> bool:
+        """A valid body stays valid; an invalid one breaks nothing but what it broke before, else it is another failure."""
+        if request.body is not None and _json(request.body) is not None and "body" not in candidate:
+            operation = self.contract.operation(label)
+            return not broken and operation is not None and operation.body is not None and not operation.body.required
+        now = self._broken(label, request, candidate)
+        return now <= broken and bool(now) == bool(broken)
 
 
 def _case(sent: Sent, contract: Contract) -> dict[str, Any]:

@@ -300,6 +300,7 @@ class Fuzzing:
                 f"fuzzing: nearly every answer was 404; is {self.origin} the service that the contract describes?"
             )
         notes += self.accusations.notes
+        self.defects += self.accusations.defects
         throttled = self.given_up > self.requests * gates.MOST_THROTTLED
         unfinished = any(phase.status == "unfinished" for phase in phases)
         return FuzzRun(

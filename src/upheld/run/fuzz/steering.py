@@ -31,7 +31,7 @@ class Steering:
         for member, ids in job["known"].items():
             self.known[member] = deque(ids, maxlen=KEPT_IDS)
         self._number = 0
-        self._turn = 0
+        self._turn = self._picked = 0
 
     # -- bodies ----------------------------------------------------------------------------------------------------------
 
@@ -56,7 +56,7 @@ class Steering:
                     kind = "integer" if isinstance(value, int) else "string"
                     if isinstance(value, (bool, dict, list)) or value is None:
                         return value
-                    return self._pick(member, kind, value, always=False)
+                    return self._pick(member, kind, value)
 
                 body = at(body, steps(pointer), existing)
         return body
@@ -78,7 +78,7 @@ class Steering:
         families = self._paths.get(label, {})
         for name, (member, kind) in families.items():
             if may_choose and name in values:
-                chosen = self._pick(member, kind, values[name], always=False, spare=method == "DELETE")
+                chosen = self._pick(member, kind, values[name], spare=method == "DELETE")
                 if chosen != values[name]:
                     changes[name] = chosen
         if method not in SAFE:
@@ -116,15 +116,16 @@ class Steering:
             at(body, steps(pointer), look)
         return all(seen)
 
-    def _pick(self, member: str, kind: str, value: Any, *, always: bool, spare: bool = False) -> Any:
+    def _pick(self, member: str, kind: str, value: Any, *, spare: bool = False) -> Any:
         ids = self.known.get(member)
         if not ids or (spare and len(ids) < 3):
             return value
         self._turn += 1
         # Every third case keeps what was generated: an unknown id is worth a case too.
-        if not always and self._turn % 3 == 0:
+        if self._turn % 3 == 0:
             return value
-        chosen = ids[-1 - self._turn % min(len(ids), 10)]
+        self._picked += 1
+        chosen = ids[-1 - self._picked % min(len(ids), 10)]
         if kind == "integer":
             text = str(chosen)
             return int(text) if text.lstrip("-").isdigit() else value

@@ -99,7 +99,8 @@ class Polite(HTTPAdapter):
                 moved = True
             elif not patience.wait(retry_after(response.headers.get("Retry-After"))):
                 break
-            response.close()
+            # Read to its end, so that the connection can be used again.
+            _ = response.content
         patience.given_up[status] += 1
         return response
 

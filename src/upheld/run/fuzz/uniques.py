@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
+import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -64,7 +65,7 @@ def fresh(value: Any, field: Mapping[str, Any], token: str, number: int, *, keep
     mark = token + base36(number, 3)
     if kind == "email":
         return _email(value, field, mark)
-    return _text(value, field, mark, keep_length=keep_length)
+    return _text(value, field, mark, zlib.crc32(token.encode()) + number, keep_length=keep_length)
 
 
 def _email(value: str, field: Mapping[str, Any], mark: str) -> str:
@@ -82,7 +83,7 @@ def _email(value: str, field: Mapping[str, Any], mark: str) -> str:
     return result if fits(result, field) else value
 
 
-def _text(value: str, field: Mapping[str, Any], mark: str, *, keep_length: bool) -> str:
+def _text(value: str, field: Mapping[str, Any], mark: str, count: int, *, keep_length: bool) -> str:
     low, high = field.get("min") or 0, field.get("max")
     length = len(value)
     if length < len(mark):
@@ -91,13 +92,11 @@ def _text(value: str, field: Mapping[str, Any], mark: str, *, keep_length: bool)
         length = length if keep_length else min(len(mark), high or len(mark))
     length = max(length, low)
     stamp = _cut(mark, length)
-    digits = "".join(str(DIGITS.index(c) % 10) for c in stamp)
     for candidate in (
         stamp + value[len(stamp) : length],
         stamp.upper() + value[len(stamp) : length],
         value[: max(0, length - len(stamp))] + stamp,
-        value[: max(0, length - len(stamp))] + digits,
-        _in_place(value, mark),
+        _in_place(value, count),
     ):
         candidate = candidate.ljust(low, "x")
         if candidate != value and fits(candidate, field):
@@ -105,18 +104,19 @@ def _text(value: str, field: Mapping[str, Any], mark: str, *, keep_length: bool)
     return value
 
 
-def _in_place(value: str, mark: str) -> str:
-    """The value with its letters and digits replaced by those of the mark from the right, each by one of its own kind."""
-    out, source = list(value), list(mark)
+def _in_place(value: str, number: int) -> str:
+    """The value with its letters and digits counting on like an odometer, each within its own kind."""
+    out = list(value)
     for place in range(len(out) - 1, -1, -1):
-        if not source:
-            break
         char = out[place]
+        if not char.isascii() or not char.isalnum():
+            continue
         if char.isdigit():
-            out[place] = str(DIGITS.index(source.pop()) % 10)
-        elif char.isascii() and char.isalpha():
-            letter = DIGITS[10 + DIGITS.index(source.pop()) % 26]
-            out[place] = letter.upper() if char.isupper() else letter
+            number, digit = divmod(number, 10)
+            out[place] = str(digit)
+        else:
+            number, digit = divmod(number, 26)
+            out[place] = chr((65 if char.isupper() else 97) + digit)
     return "".join(out)
 
 

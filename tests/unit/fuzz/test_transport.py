@@ -1,0 +1,118 @@
+"""Backing off, with an adapter that answers from a list."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from typing import Any
+
+import pytest
+import requests
+
+from upheld.run.fuzz import transport
+from upheld.run.fuzz.transport import Patience, Polite, retry_after
+
+
+class Scripted(requests.adapters.BaseAdapter):
+    """Answers with the next of the given (status, Retry-After) pairs, then 200."""
+
+    def __init__(self, answers: list[tuple[int, str | None]]) -> None:
+        super().__init__()
+        self.answers = answers
+        self.sent = 0
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        status, after = self.answers.pop(0) if self.answers else (200, None)
+        self.sent += 1
+        response = requests.Response()
+        response.status_code = status
+        response._content = b""
+        if after is not None:
+            response.headers["Retry-After"] = after
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    naps: list[float] = []
+    monkeypatch.setattr(transport.time, "sleep", naps.append)
+    return naps
+
+
+def answered(patience: Patience, *answers: tuple[int, str | None]) -> tuple[int, Scripted]:
+    scripted = Scripted(list(answers))
+    patience.adapter = lambda: scripted  # type: ignore[method-assign,assignment,return-value]
+    return Polite(patience).send(requests.PreparedRequest()).status_code, scripted
+
+
+def test_a_good_answer_is_passed_on(slept: list[float]) -> None:
+    patience = Patience([], 10)
+    assert answered(patience, (404, None))[0] == 404
+    assert slept == []
+    assert not patience.seen
+
+
+def test_it_moves_to_another_address_first(slept: list[float]) -> None:
+    patience = Patience(["127.0.0.2", "127.0.0.3"], 10)
+    assert answered(patience, (429, "30"))[0] == 200
+    assert slept == []
+    assert patience.seen == {429: 1}
+
+
+def test_then_it_waits_as_long_as_it_is_told(slept: list[float]) -> None:
+    patience = Patience(["127.0.0.2"], 10)
+    assert answered(patience, (429, "3"))[0] == 200
+    assert slept == [3.0]
+    assert not patience.given_up
+
+
+def test_a_503_is_waited_for_not_moved_away_from(slept: list[float]) -> None:
+    patience = Patience(["127.0.0.2", "127.0.0.3"], 10)
+    assert answered(patience, (503, None))[0] == 200
+    assert slept == [1.0]
+
+
+def test_too_long_is_not_waited_for(slept: list[float]) -> None:
+    patience = Patience([], 100)
+    assert answered(patience, (429, "3600"))[0] == 429
+    assert slept == []
+    assert patience.given_up == {429: 1}
+
+
+def test_the_budget_of_the_whole_run_is_kept(slept: list[float]) -> None:
+    patience = Patience([], 5)
+    assert answered(patience, (429, "4"))[0] == 200
+    assert answered(patience, (429, "4"))[0] == 429
+    assert sum(slept) == 4
+
+
+def test_it_gives_up_after_three_tries(slept: list[float]) -> None:
+    status, scripted = answered(Patience([], 100), *[(429, "1")] * 9)
+    assert status == 429
+    assert scripted.sent == transport.TRIES
+
+
+def test_retry_after() -> None:
+    assert retry_after("7") == 7
+    assert retry_after(None) == retry_after("") == retry_after("soon") == 1.0
+    later = email.utils.formatdate(time.time() + 20, usegmt=True)
+    assert 15 < retry_after(later) <= 20
+    assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+
+
+def test_addresses_run_out() -> None:
+    patience = Patience(["127.0.0.2", "127.0.0.3"], 1)
+    first = patience.adapter()
+    assert patience.adapter() is first
+    assert patience.move()
+    assert patience.adapter() is not first
+    assert not patience.move()
+
+
+def test_every_session_of_the_process_is_polite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests.Session, "get_adapter", requests.Session.get_adapter)
+    transport.install(Patience([], 1))
+    assert isinstance(requests.Session().get_adapter("http://127.0.0.1/"), Polite)

@@ -61,7 +61,9 @@ _LONGEST_WAIT = 10.0
 
 def subjects(contract: Contract) -> Subjects:
     def keep(family: Resource) -> bool:
-        return family.read is not None and family.create is not None and family.create.label not in contract.dangerous
+        # Members of members would need the path of the one that they were made in.
+        made = family.create is not None and family.create.label not in contract.dangerous
+        return made and family.read is not None and family.member.count("{") == 1
 
     return resources(contract, keep, "nothing can be created and read")
 

@@ -75,9 +75,9 @@ _LONGEST_WAIT = 10.0
 def subjects(contract: Contract) -> Subjects:
     def keep(family: Resource) -> bool:
         needed = (family.create, family.delete)
-        return all(op is not None and op.label not in contract.dangerous for op in needed) and (
-            family.read is not None or family.list is not None
-        )
+        possible = all(op is not None and op.label not in contract.dangerous for op in needed)
+        # Members of members would need the path of the one that they were made in.
+        return possible and family.member.count("{") == 1 and (family.read is not None or family.list is not None)
 
     return resources(contract, keep, "nothing can be created, deleted and looked at")
 

@@ -122,8 +122,8 @@ def _driver_speaks(ctx: Context) -> None:
     _of_status(ctx, 404, lambda problem: problem.update(detail=text), ORDERS)
 
 
-def _replaced_octets(ctx: Context) -> None:
-    read_bodies_through(ctx, lambda body: body.decode("utf-8", "replace").encode())
+def _nothing_is_an_object(ctx: Context) -> None:
+    read_bodies_through(ctx, lambda body: body or b"{}")
 
 
 def _walked_without_bound(ctx: Context) -> None:
@@ -205,10 +205,10 @@ MUTANTS = (
         also=("errors/problem-json",),
     ),
     Mutant(
-        name="errors/replaced-octets",
+        name="errors/nothing-is-an-object",
         requirement="errors/malformed-body",
-        says="Octets that are no UTF-8 are replaced before the body is read, and the result is stored.",
-        apply=_replaced_octets,
+        says="No body at all is taken for an empty object, so that a PATCH without one is answered 200.",
+        apply=_nothing_is_an_object,
     ),
     Mutant(
         name="errors/exception-told",

@@ -22,6 +22,7 @@ When a text only looks internal, list it: `leak: {allow: ["^/app/terms"]}`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
@@ -48,43 +49,68 @@ REQUIREMENT = Requirement(
     cwe=("CWE-209",),
 )
 
+# What it is → (words without which it can't be there, which are looked for first; what it looks like).
 # In JSON a quote is written \" and a line feed \n, so both forms are looked for.
-_PATTERNS = {
-    "python_trace": r"Traceback \(most recent call last\)|File \\?\"[^\"\n]{1,200}\\?\", line \d+",
-    "java_trace": r"\bat [\w$.<>]{3,200}\((?:[\w$]{1,80}\.(?:java|kt|scala|groovy):\d+|Native Method)\)",
-    "node_trace": r"\bat [^\n]{0,120}?\(?(?:/|file:|node:|[A-Z]:\\)[^\n\s]{1,200}\.[cm]?[jt]s:\d+:\d+",
-    "go_trace": r"goroutine \d+ \[\w[\w ,]*\]:",
-    "dotnet_trace": r"\bat [\w.`]{3,200}\([^)\n]{0,200}\) in [^\n]{1,200}:line \d+",
-    "php_trace": r"Stack trace:(?:\\n|\s)*#0 |\.php(?:\(\d+\)| on line \d+|:\d+)",
-    "ruby_trace": r"\.rb:\d+:in [`']",
-    "database": r"SQLSTATE|\bpsycopg\d?\b|\bsqlalchemy\.|\basyncpg\.|\bsqlite3\.\w|\bORA-\d{5}\b|\bPG::\w|org\.(?:postgresql|hibernate)\."
-    r"|com\.mysql\.|\bpymysql\.|Sequelize\w+Error|PrismaClient\w+Error|violates (?:unique|foreign key|check|not-null) constraint"
-    r"|UNIQUE constraint failed|FOREIGN KEY constraint failed|syntax error at or near|error in your SQL syntax|E11000 duplicate key"
-    r"|\b(?:SELECT\s[^\n]{1,400}?\sFROM|INSERT INTO\s+[\w\"`.\\]+\s*\(|DELETE FROM\s+[\w\"`.\\]+\s+WHERE|UPDATE\s+[\w\"`.\\]+\s+SET)\s",
-    "path": r"(?<![\w./:-])/(?:app|usr|home|var|opt|srv|root|etc|tmp|code|workspace|Users)/[\w@.+/-]{0,200}"
-    r"(?:\.(?:py|pyc|js|mjs|ts|java|jar|rb|go|php|so|cs|dll|conf|ini|env)\b|/(?:site-packages|node_modules|dist-packages)\b)"
-    r"|\b[A-Z]:\\\\?(?:Users|Windows|Program Files|inetpub|projects|src|app)\\\\?[\w .-]{1,60}",
-    "debug_page": r"Werkzeug Debugger|You're seeing this error because you have <code>DEBUG = True|<title>[^<]{0,80}Whoops!|Action Controller: Exception",
-    "password_hash": r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}|\$argon2(?:id|i|d)\$v=|\bpbkdf2_sha\d+\$\d+\$|\$scrypt\$ln=",
-    "token": r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}",
-    "key": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----",
+_LEAKS: dict[str, tuple[tuple[str, ...], re.Pattern[str]]] = {
+    "a Python stack trace": (
+        ("Traceback", "File "),
+        re.compile(r"Traceback \(most recent call last\)|File \\?\"[^\"\n]{1,200}\\?\", line \d+"),
+    ),
+    "a Java stack trace": (
+        (".java:", ".kt:", ".scala:", ".groovy:", "(Native Method)"),
+        re.compile(r"\bat [\w$.<>]{3,200}\((?:[\w$]{1,80}\.(?:java|kt|scala|groovy):\d+|Native Method)\)"),
+    ),
+    "a JavaScript stack trace": (
+        ("js:", "ts:"),
+        re.compile(r"\bat [^\n]{0,120}?\(?(?:/|file:|node:|[A-Z]:\\)[^\n\s]{1,200}\.[cm]?[jt]s:\d+:\d+"),
+    ),
+    "a Go stack trace": (("goroutine ",), re.compile(r"goroutine \d+ \[\w[\w ,]*\]:")),
+    "a .NET stack trace": (
+        (":line ",),
+        re.compile(r"\bat [\w.`]{3,200}\([^)\n]{0,200}\) in [^\n]{1,200}:line \d+"),
+    ),
+    "a PHP stack trace": (
+        ("Stack trace:", ".php"),
+        re.compile(r"Stack trace:(?:\\n|\s)*#0 |\.php(?:\(\d+\)| on line \d+|:\d+)"),
+    ),
+    "a Ruby stack trace": ((".rb:",), re.compile(r"\.rb:\d+:in [`']")),
+    "the words of a database or its driver": (
+        ("SQL", "sql", "psycopg", "asyncpg", "ORA-", "PG::", "org.", "Sequelize", "Prisma", "constraint", "syntax error at", "E11000",
+         "SELECT", "INSERT", "DELETE FROM", "UPDATE"),
+        re.compile(
+            r"SQLSTATE|\bpsycopg\d?\b|\bsqlalchemy\.|\basyncpg\.|\bsqlite3\.\w|\bORA-\d{5}\b|\bPG::\w"
+            r"|\borg\.(?:postgresql|hibernate)\.|\bcom\.mysql\.|\bpymysql\.|Sequelize\w+Error|PrismaClient\w+Error"
+            r"|violates (?:unique|foreign key|check|not-null) constraint|(?:UNIQUE|FOREIGN KEY|NOT NULL) constraint failed"
+            r"|syntax error at or near|error in your SQL syntax|E11000 duplicate key"
+            r"|\b(?:SELECT\s[^\n]{1,400}?\sFROM|INSERT INTO\s+[\w\"`.\\]+\s*\(|DELETE FROM\s+[\w\"`.\\]+\s+WHERE"
+            r"|UPDATE\s+[\w\"`.\\]+\s+SET)\s"
+        ),
+    ),
+    "a path of the server's file system": (
+        (".py", "js", "ts", ".ja", ".rb", ".go", ".php", ".so", ".cs", ".dll", ".conf", ".ini", ".env", "-packages", "node_modules", ":\\"),
+        re.compile(
+            r"(?<![\w./:-])/(?:app|usr|home|var|opt|srv|root|etc|tmp|code|workspace|Users)/[\w@.+/-]{0,200}"
+            r"(?:\.(?:py|pyc|js|mjs|ts|java|jar|rb|go|php|so|cs|dll|conf|ini|env)\b|/(?:site-packages|node_modules|dist-packages)\b)"
+            r"|\b[A-Z]:\\\\?(?:Users|Windows|Program Files|inetpub|projects|src|app)\\\\?[\w .-]{1,60}"
+        ),
+    ),
+    "a debugger's page": (
+        ("Debugger", "DEBUG", "Whoops", "Action Controller"),
+        re.compile(
+            r"Werkzeug Debugger|You're seeing this error because you have <code>DEBUG = True|<title>[^<]{0,80}Whoops!"
+            r"|Action Controller: Exception"
+        ),
+    ),
+    "a password hash": (
+        ("$2", "$argon2", "pbkdf2_sha", "$scrypt"),
+        re.compile(r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}|\$argon2(?:id|i|d)\$v=|\bpbkdf2_sha\d+\$\d+\$|\$scrypt\$ln="),
+    ),
+    "a JSON Web Token": (("eyJ",), re.compile(r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}")),
+    "a private or access key": (
+        ("AKIA", "ASIA", "PRIVATE KEY"),
+        re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"),
+    ),
 }  # fmt: skip
-_NAMES = {
-    "python_trace": "a Python stack trace",
-    "java_trace": "a Java stack trace",
-    "node_trace": "a JavaScript stack trace",
-    "go_trace": "a Go stack trace",
-    "dotnet_trace": "a .NET stack trace",
-    "php_trace": "a PHP stack trace",
-    "ruby_trace": "a Ruby stack trace",
-    "database": "the words of a database or its driver",
-    "path": "a path of the server's file system",
-    "debug_page": "a debugger's page",
-    "password_hash": "a password hash",
-    "token": "a JSON Web Token",
-    "key": "a private or access key",
-}
-_INTERNAL = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _PATTERNS.items()))
 _BOUND = 65536
 _MEANT_FOR_CLIENTS = frozenset({"set-cookie", "location", "link", "content-security-policy"})
 
@@ -95,11 +121,9 @@ def observe(exchange: Exchange, contract: Contract) -> Outcome | None:
         return None
     fields = "\n".join(value for name, value in response.headers.pairs if name.lower() not in _MEANT_FOR_CLIENTS)
     allowed = _compiled(contract.policy.leak.allow)
-    for found in _INTERNAL.finditer(f"{response.text[:_BOUND]}\n{fields}"):
-        text = found[0]
+    for name, text in _found(f"{response.text[:_BOUND]}\n{fields}"):
         if any(pattern.search(text) for pattern in allowed) or _was_sent(text, request):
             continue
-        name = _NAMES[found.lastgroup or ""]
         return Finding(
             expected="an error that says what the client can do, and nothing of the inside",
             actual=f"{response.status} from {maker(request, response)} with {name}: {' '.join(text.split())[:120]!r}",
@@ -107,6 +131,14 @@ def observe(exchange: Exchange, contract: Contract) -> Outcome | None:
             request=request,
         )
     return Kept()
+
+
+def _found(text: str) -> Iterator[tuple[str, str]]:
+    """(what it is, the text that shows it)"""
+    for name, (words, pattern) in _LEAKS.items():
+        if any(word in text for word in words):
+            for found in pattern.finditer(text):
+                yield name, found[0]
 
 
 def _was_sent(text: str, request: Request) -> bool:

@@ -212,14 +212,13 @@ def test_the_budget_of_seconds_is_hard() -> None:
 
 def test_the_budget_of_requests_holds_for_fuzzing_too(notes: Notes) -> None:
     before = notes.asked.total()
-    ended = run(
-        "check", contract(Path("shop")), "--target", notes.url, "--quick", "--only", "body", "--requests", "150"
-    )
-    sent = notes.asked.total() - before
-    assert sent <= 60 + 40, sent  # the engine is told by signal, and has some on their way
-    assert "budget" in ended.report["stopped"]
+    shop = contract(Path("shop"), "fuzz: {seconds: 25}\n" + AUTH)  # most of them for loading the engine
+    ended = run("check", shop, "--target", notes.url, "--only", "body", "--requests", "60")
+    assert notes.asked.total() - before <= 60 + 1  # the look whether anybody is there
+    assert "budget of requests" in ended.report["stopped"]
+    assert ended.report["requests"] > 40
     assert ended.status in (0, 1), ended.all
-    assert ended.report["phases"]
+    assert not [note for note in ended.report["notes"] if "defect" in note]
 
 
 # -- moods ---------------------------------------------------------------------------------------------------------------

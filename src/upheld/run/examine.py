@@ -42,6 +42,7 @@ REQUESTS = 20_000
 SECONDS = 900.0
 FUZZ_SHARE = 0.9
 """Of what is left of the budget: what is found has to be repeated."""
+ENDED = "fuzzing was ended to keep within the budget of requests"
 FUZZ_STARTS_WITHIN, FUZZ_STOPS_WITHIN = 3.0, 3.0
 
 
@@ -278,12 +279,15 @@ class Examination:
             seed=self.seed,
             token=self.token,
             listener=self.listener,
+            requests=int(self.budget.requests * FUZZ_SHARE) - self.budget.sent,
         )
         await self._bounded(fuzzing)
         await self._renew_lost()
 
     async def _bounded(self, fuzzing: Coroutine[Any, Any, FuzzRun]) -> None:
         """Until it ends, the budget does, or Ctrl-C: what was found until then is kept."""
+        from upheld.run.fuzz.session import SPENT
+
         task = self._fuzzing = asyncio.ensure_future(fuzzing)
         timer = asyncio.get_running_loop().call_later(self.budget.left, self._enough)
         try:
@@ -300,6 +304,8 @@ class Examination:
             if task.done() and not task.cancelled() and task.exception() is None:
                 self.fuzzed = task.result()
                 self.notes.extend(self.fuzzed.notes)
+                if self.fuzzed.stopped == SPENT:
+                    self.budget.refused = self.budget.refused or ENDED
 
     async def _throw_away(self, driver: Driver, role: str) -> Session | None:
         """An identity for fuzzing, apart from those that judge, because fuzzing may ruin it."""
@@ -317,7 +323,7 @@ class Examination:
 
     def _enough(self) -> None:
         if self._fuzzing is not None and not self.budget.refused:
-            self.budget.refused = self.budget.spent or "fuzzing was ended to keep within the budget of requests"
+            self.budget.refused = self.budget.spent or ENDED
             self._fuzzing.cancel()
 
     # -- judging ---------------------------------------------------------------------------------------------------------

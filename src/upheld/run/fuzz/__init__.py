@@ -37,8 +37,9 @@ async def fuzz(
     known: Mapping[str, Sequence[str]] | None = None,
     protected: Collection[str] = (),
     addresses: Sequence[str] | None = None,
+    requests: int | None = None,
 ) -> FuzzRun:
-    """Fuzz the service at ``base_url`` for at most ``seconds``.
+    """Fuzz the service at ``base_url`` for at most ``seconds``, with at most ``requests`` that the engine sends.
 
     ``user`` and ``admin`` must be throw-away identities: what they own may not survive. ``on_exchange`` receives every exchange
     as it comes; none is kept. ``resend`` sends one request on an idle connection, to repeat a failure before it is told.
@@ -68,4 +69,5 @@ async def fuzz(
         known=known or {},
         protected=protected,
         addresses=addresses,
+        requests=requests,
     ).run()

@@ -41,7 +41,7 @@ _die_with_parent(_JOB["parent"])
 _CREDENTIALS: dict[str, list[list[str]]] = json.loads(os.environ.pop("UPHELD_FUZZ_CREDENTIALS", "{}"))
 _LIMIT: int = _JOB["body_limit"]
 _steering = Steering(_JOB)
-_patience = transport.Patience(_JOB["addresses"], _JOB["wait_budget"])
+_patience = transport.Patience(_JOB["addresses"], _JOB["wait_budget"], _JOB["requests"])
 transport.install(_patience)
 _pipe = os.fdopen(int(os.environ["UPHELD_FUZZ_FD"]), "wb", buffering=1 << 16)
 _known: dict[str, bool] = {}
@@ -216,6 +216,7 @@ class Teller(cli.EventHandler[Any]):
                 throttled=sum(_patience.seen.values()),
                 given_up=sum(_patience.given_up.values()),
                 waited=_patience.waited,
+                spent=_patience.spent,
             )
             _pipe.flush()
 

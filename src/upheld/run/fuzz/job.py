@@ -46,6 +46,7 @@ def job(
     body_limit: int,
     addresses: Sequence[str],
     wait_budget: float,
+    requests: int | None = None,
 ) -> dict[str, Any]:
     """Everything that the hooks need. Credentials are not in it: they travel in the environment."""
     operations = [op for op in contract.operations if op.label not in contract.dangerous]
@@ -60,6 +61,7 @@ def job(
         "body_limit": body_limit,
         "addresses": list(addresses),
         "wait_budget": wait_budget,
+        "requests": requests,
         "callers": {op.label: who for op in operations if (who := who_calls(contract, op, user, admin))},
         "unique": {op.label: fields for op in operations if (fields := unique_fields(contract, op))},
         "paths": {op.label: ids for op in operations if (ids := path_ids(op, families))},

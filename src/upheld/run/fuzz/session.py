@@ -34,6 +34,7 @@ START_UP = 1.5
 """Seconds that the engine takes to be loaded, which its own clock does not count."""
 GRACE = 4.0
 """Seconds that the engine has to end when it is asked to, before it is killed."""
+SPENT = "its requests were spent"
 PLENTY = 2
 """How much more time the engine believes to have when one round was asked for. It shares its time out evenly between operations,
 and a slow one needs more than its share; that the whole keeps within its time is our watch, not the engine's."""
@@ -62,6 +63,7 @@ class Fuzzing:
         known: Mapping[str, Sequence[str]],
         protected: Collection[str],
         addresses: Sequence[str] | None,
+        requests: int | None = None,
     ) -> None:
         self.contract = contract
         self.document = document
@@ -90,6 +92,7 @@ class Fuzzing:
             body_limit=BODY_LIMIT,
             addresses=_own_addresses(base_url, seed) if addresses is None else addresses,
             wait_budget=seconds / 4,
+            requests=requests,
         )
         self.accusations = Accusations(contract, Repeater(contract, resend, self.job), self.job)
         self.reached: dict[str, Counter[int]] = defaultdict(Counter)
@@ -267,6 +270,8 @@ class Fuzzing:
 
     def _on_bye(self, line: Mapping[str, Any]) -> None:
         self.throttled, self.given_up = line["throttled"], line["given_up"]
+        if line.get("spent"):
+            self.stopped = self.stopped or SPENT
 
     def _phase(self, name: str) -> _Phase:
         return self.phases.setdefault(name, _Phase())

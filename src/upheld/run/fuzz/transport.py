@@ -24,9 +24,12 @@ TRIES = 3
 class Patience:
     """How long the run may wait in all, and what it has waited for."""
 
-    def __init__(self, addresses: Sequence[str], budget: float) -> None:
+    def __init__(self, addresses: Sequence[str], budget: float, requests: int | None = None) -> None:
         self.addresses = list(addresses)
         self.budget = budget
+        self.requests = requests
+        """How many may still be sent; None for as many as there is time for."""
+        self.spent = False
         self.waited = 0.0
         self.seen: Counter[int] = Counter()
         self.given_up: Counter[int] = Counter()
@@ -42,6 +45,15 @@ class Patience:
                 source = self.addresses[number] if number < len(self.addresses) else None
                 self._adapters[number] = _Bound(source)
             return self._adapters[number]
+
+    def take(self) -> None:
+        """Account for a request about to be sent. Past the budget it ends the engine's work as Ctrl-C does."""
+        with self._lock:
+            if self.requests is not None:
+                if self.requests <= 0:
+                    self.spent = True
+                    raise KeyboardInterrupt
+                self.requests -= 1
 
     def move(self) -> bool:
         """Go on from the next source address: a limit keyed by address has not seen it. False when none is left."""
@@ -88,6 +100,7 @@ class Polite(HTTPAdapter):
         patience = self._patience
         moved = False
         for attempt in range(TRIES):
+            patience.take()
             response = patience.adapter().send(request, *args, **kwargs)
             status = response.status_code
             if status not in (429, 503):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -13,6 +14,7 @@ from upheld.steps.values import describe, many, plain, pointed, with_body
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation, Resource, Step
+    from upheld.contract.model import Parameter
 
 
 Move = Generator[Action, Any, Any]
@@ -188,13 +190,18 @@ def discard(lane: Lane, resource: Resource, identifier: str, session: Session | 
 
 def unmade_path(lane: Lane, path: str) -> str:
     """A concrete path of this template whose ids fit the contract and name nothing: for what is decided before any lookup."""
-    from upheld.contract.example import parameters_example
-
     operation = next(op for op in lane.contract.operations if op.path == path)
-    values = parameters_example(lane.contract, operation, lane.unique).get("path", {})
-    for name, value in values.items():
-        path = path.replace("{" + name + "}", quote(plain(value), safe=""))
+    for parameter in operation.path_parameters:
+        path = path.replace("{" + parameter.name + "}", quote(_nothing(lane, parameter), safe=""))
     return path
+
+
+def _nothing(lane: Lane, parameter: Parameter) -> str:
+    """A value that fits the parameter and that hardly anything is called by: never 1, which is often the administrator."""
+    from upheld.contract.example import Maker
+
+    maker = Maker(lane.contract.schemas, unique=lane.unique, fields=frozenset((parameter.name,)))
+    return plain(maker.make(parameter.schema, parameter.name))
 
 
 def member_path(resource: Resource, identifier: str, of: str | None = None) -> str:
@@ -241,16 +248,18 @@ def _filled(template: Any, names: Mapping[str, str]) -> Any:
 
 def _path(lane: Lane, operation: Operation, session: Session | None, values: Mapping[str, Any]) -> Move:
     path = operation.path
-    for parameter in operation.path_parameters:
+    parameters = operation.path_parameters
+    families = [_family(lane.contract, path.split(mark := f"{{{p.name}}}")[0] + mark) for p in parameters]
+    for index, (parameter, family) in enumerate(zip(parameters, families, strict=True)):
         mark = "{" + parameter.name + "}"
         prefix = path.split(mark)[0] + mark
-        family = _family(lane.contract, operation.path.split(mark)[0] + mark)
+        # What was there before us is only read: it may be the administrator's role, or somebody's order.
+        changes = not operation.safe or any(later and later.create for later in families[index + 1 :])
         if family is None or family.create is operation:
-            value = plain(values.get(parameter.name, lane.unique()))
+            value = _nothing(lane, parameter) if changes else plain(values.get(parameter.name, lane.unique()))
         else:
-            value = yield from _member(
-                lane, family, session, path.split(mark)[0].rstrip("/"), values.get(parameter.name)
-            )
+            collection = path.split(mark)[0].rstrip("/")
+            value = yield from _member(lane, family, session, collection, of_others=not changes)
         path = prefix.replace(mark, quote(value, safe="")) + path[len(prefix) :]
     return path
 
@@ -264,7 +273,7 @@ def _links(lane: Lane, operation: Operation, session: Session | None) -> Move:
             continue
         lane.known[name] = None  # whoever makes it may need one of its own kind
         try:
-            identifier = yield from _member(lane, family, session, family.collection, None)
+            identifier = yield from _member(lane, family, session, family.collection, of_others=True)
         except CannotProve:
             identifier = None
         if identifier is None:
@@ -274,11 +283,17 @@ def _links(lane: Lane, operation: Operation, session: Session | None) -> Move:
 
 
 def _family(contract: Contract, template: str) -> Resource | None:
-    return next((family for family in contract.resources if family.member == template), None)
+    # /roles/{role_id}/permissions is about a member of /roles/{id}, whatever the document calls the parameter there.
+    shape = _NAMED.sub("{}", template)
+    same = [family for family in contract.resources if _NAMED.sub("{}", family.member.rstrip("/")) == shape]
+    return next((family for family in same if family.member.rstrip("/") == template), same[0] if same else None)
 
 
-def _member(lane: Lane, family: Resource, session: Session | None, collection: str, fallback: Any) -> Move:
-    """An id under the collection (its own path parameters filled already): made, else listed."""
+_NAMED = re.compile(r"\{[^{}/]*\}")
+
+
+def _member(lane: Lane, family: Resource, session: Session | None, collection: str, *, of_others: bool) -> Move:
+    """An id under the collection (its own path parameters filled already): made, else listed where one ``of_others`` will do."""
     create, add = family.create, ""
     if create is not None and create.label not in lane.contract.dangerous:
         maker = session
@@ -288,7 +303,7 @@ def _member(lane: Lane, family: Resource, session: Session | None, collection: s
         request = (yield from valid_request(lane, create, maker)) if "{" not in create.path else None
         if request is None:
             request = with_valid_body(
-                lane, Request(create.method, collection, session=maker, operation=create.label), create
+                lane, Request(create.method, _as_in(create, collection), session=maker, operation=create.label), create
             )
         response: Response = yield from send(request)
         made = id_of(family, response) if response.ok else None
@@ -300,10 +315,12 @@ def _member(lane: Lane, family: Resource, session: Session | None, collection: s
         why = f"{family.collection} has no operation that creates a member"
         if create is not None:
             why = f"{create.label} is never sent ({lane.contract.dangerous[create.label]})"
-        own = yield from _own_id(lane, family, session, collection)
+        own = (yield from _own_id(lane, family, session, collection)) if of_others else None
         if own is not None:
             return own
-    if family.list is not None:
+    if not of_others:
+        why += ", and what others made is not changed"
+    elif family.list is not None:
         listed = yield from listed_id(lane, family, session, collection)
         if listed is not None:
             return listed
@@ -322,13 +339,19 @@ def _own_id(lane: Lane, family: Resource, session: Session | None, collection: s
     return None
 
 
+def _as_in(operation: Operation, collection: str) -> str:
+    """The path of the collection with the slash at its end that the operation has."""
+    return collection.rstrip("/") + "/" * operation.path.endswith("/")
+
+
 def listed_id(lane: Lane, family: Resource, session: Session | None, collection: str) -> Move:
     """The id of the first member that the collection lists, or None."""
     assert family.list is not None
     reader = session
     if family.list.secured and reader is None:
         reader = yield from caller(lane, family.list)
-    response: Response = yield from send(Request("GET", collection, session=reader, operation=family.list.label))
+    request = Request("GET", _as_in(family.list, collection), session=reader, operation=family.list.label)
+    response: Response = yield from send(request)
     try:
         members = pointed(response.json(), family.items_pointer or "") if response.ok else []
         first = pointed(members[0], family.id_pointer) if isinstance(members, list) and members else None

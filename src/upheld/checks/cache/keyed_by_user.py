@@ -44,7 +44,7 @@ from upheld.check import (
     sign_in,
 )
 from upheld.exchange import Request, Response
-from upheld.steps import describe, discard, make
+from upheld.steps import describe, discard, make, member_path
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation
@@ -118,6 +118,16 @@ def converse(lane: Lane) -> Conversation:
     if not mark or mark.encode() not in answer.body:
         what = "what the user made is not on its first page" if family else "the answer does not name the user"
         return Unproven(f"{what}, so a mix-up could not be told")
+    if family is not None and family.read is not None:
+        # Nobody has asked for the member yet, so no cache answers: who may read it there may see it in the list.
+        path = member_path(family, mark, family.read.path)
+        shown: Response = yield from send(Request("GET", path, session=second, operation=family.read.label))
+        if shown.ok:
+            yield from discard(lane, family, mark, first)
+            line = f"ownership: {{shared: [{family.collection.rstrip('/')}/**]}}"
+            return Unproven(
+                f"{second.name} may read what {first.name} made, so its list does not depend on who asks", line
+            )
     leaked = ""
     for asker, who in ((second, second.name), (None, "somebody without credentials")):
         response: Response = yield from send(request.as_(asker), new_connection=True)

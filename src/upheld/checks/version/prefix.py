@@ -104,7 +104,10 @@ def converse(lane: Lane) -> Conversation:
 
 
 def _may_stand(contract: Contract, operation: Operation) -> bool:
-    if operation.path.startswith(contract.prefix + "/") or (operation.method == "GET" and not operation.secured):
+    # /api/{version}/openapi.json is below /api/v1 when it is asked for so.
+    parts = zip(operation.path.split("/"), contract.prefix.split("/"), strict=False)
+    below = operation.path.count("/") > contract.prefix.count("/") and all("{" in a or a == b for a, b in parts)
+    if below or (operation.method == "GET" and not operation.secured):
         return True
     return any(contract.matches(pattern, operation) for pattern in contract.policy.public)
 

@@ -80,7 +80,9 @@ class ContractFile(pytest.File):
         except UpheldError as error:
             raise self.CollectError(str(error)) from error
         for promise in promises:
-            yield PromiseItem.from_parent(self, name=promise.id, promise=promise)
+            # Given as text, it is read as pytest reads the ids in its cache (`--lf`): name and parameters apart.
+            nodeid = f"{self.nodeid}::{promise.id}"
+            yield PromiseItem.from_parent(self, name=promise.id, nodeid=nodeid, promise=promise)
 
     def _checks(self) -> list[Check]:
         from upheld.checks import select

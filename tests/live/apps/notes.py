@@ -1,6 +1,7 @@
 """A service of a few lines over asyncio streams, for tests of the commands: conforming, or wrong in one way at a time.
 
-Run in a thread (``with Notes() as notes``), or in a process of its own: ``python notes.py PORT``. A subclass overrides
+Run in a thread (``with Notes() as notes``), or in a process of its own: ``python notes.py PORT [SECONDS]``, which waits that
+long before each answer. A subclass overrides
 `answer` (what is said to one request) or `connected` (what is done with one connection).
 """
 
@@ -349,6 +350,13 @@ def document(url: str = "") -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    with Notes(int(sys.argv[1])) as running:
+    pause = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+
+    class Unhurried(Notes):
+        async def answer(self, asked: Asked) -> Said:
+            await asyncio.sleep(pause)
+            return self.kept(asked)
+
+    with Unhurried(int(sys.argv[1])) as running:
         print(running.port, flush=True)
         threading.Event().wait()

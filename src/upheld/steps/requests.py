@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from upheld.check import Action, CannotProve, Lane, send, sign_in
 from upheld.exchange import Headers, NotJson, Request, Response, Session
-from upheld.steps.subjects import MYSELF
+from upheld.steps.subjects import MYSELF, canary
 from upheld.steps.values import describe, many, plain, pointed, with_body
 
 if TYPE_CHECKING:
@@ -315,7 +315,11 @@ def _member(lane: Lane, family: Resource, session: Session | None, collection: s
         why = f"{family.collection} has no operation that creates a member"
         if create is not None:
             why = f"{create.label} is never sent ({lane.contract.dangerous[create.label]})"
-        own = (yield from _own_id(lane, family, session, collection)) if of_others else None
+        own = (
+            (yield from _own_id(lane, family, session, collection))
+            if of_others
+            else (yield from _newcomer(lane, family))
+        )
         if own is not None:
             return own
     if not of_others:
@@ -337,6 +341,22 @@ def _own_id(lane: Lane, family: Resource, session: Session | None, collection: s
             )
             return id_of(family, response) if response.ok else None
     return None
+
+
+def _newcomer(lane: Lane, family: Resource) -> Move:
+    """The id of somebody who registers for this dialogue alone, where the family's members are the users."""
+    me = canary(lane.contract)
+    about_me = me is not None and me.path.rstrip("/").rsplit("/", 1)[-1] in MYSELF
+    if me is None or not about_me or family.collection.rstrip("/").rsplit("/", 1)[-1] not in _USERS:
+        return None
+    if lane.contract.auth.register is None:
+        return None
+    person = yield from sign_in(fresh=True)
+    response: Response = yield from send(Request("GET", me.path, session=person, operation=me.label))
+    return id_of(family, response) if response.ok else None
+
+
+_USERS = frozenset({"users", "user", "accounts", "members", "people", "customers"})
 
 
 def _as_in(operation: Operation, collection: str) -> str:

@@ -9,8 +9,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 
 import pytest
+from hypothesis import settings
 
 from tests import services
+
+# The suite is a gate: the same tree gives the same answer. `HYPOTHESIS_PROFILE=explore scripts/test` looks for new examples.
+settings.register_profile("gate", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 SERVICES = {"redis_url", "postgres_server", "postgres_url"}
 NEEDS = ("needs", "services")

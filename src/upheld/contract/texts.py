@@ -30,8 +30,8 @@ def text(schema: Mapping[str, Any], hint: str = "", *, seed: str = "") -> str:
 def _to_length(value: str, low: int, high: int | None, seed: str) -> str:
     if high is not None and len(value) > high:
         # What differs in a unique name is its end; a digest keeps that in few characters.
-        if "@" in value:
-            room = max(high - len("@b.co"), 1)
+        room = high - len("@b.co")
+        if "@" in value and room > 0:
             value = (_digest(seed, room) if seed else value.partition("@")[0][:room]) + "@b.co"
         else:
             value = _digest(seed, high) if seed else value[:high]

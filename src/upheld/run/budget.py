@@ -64,9 +64,12 @@ class Budget:
     @asynccontextmanager
     async def within(self) -> AsyncIterator[None]:
         """Break off what is going on when the seconds are over. Raises `BudgetSpent`."""
+        clock = asyncio.timeout(self.left)
         try:
-            async with asyncio.timeout(self.left):
+            async with clock:
                 yield
         except TimeoutError:
+            if not clock.expired():
+                raise
             self.refused = self.refused or f"the budget of {self.seconds:g} s is spent"
             raise BudgetSpent(self.refused, ADD) from None

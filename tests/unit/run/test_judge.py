@@ -1,0 +1,175 @@
+"""From what was seen to verdicts: what is shown again is told, what is not is flaky, what could not be is unproven."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from upheld.check import CannotProve, Check, Finding, Kept, NotApplicable, Outcome, Subject, Unproven
+from upheld.checks import catalogue, select
+from upheld.contract import Contract
+from upheld.errors import HarnessError
+from upheld.exchange import Exchange, Request, Response
+from upheld.report.mask import Masker
+from upheld.run.confirm import Confirmation
+from upheld.run.judge import Judge
+from upheld.run.plan import Promise, plan
+from upheld.run.watch import Watch
+from upheld.verdict import Verdict
+
+FOUND = Finding(expected="good", actual="bad")
+
+
+def _judge(contract: Contract) -> Judge:
+    return Judge(contract, Masker({"very-secret"}), "http://127.0.0.1:1", "upheld check", fuzzed=True)
+
+
+def _played(contract: Contract, outcome: Outcome, *again: Outcome) -> Any:
+    promise = Promise(catalogue()["http/allow"], Subject("/me"))
+    left = iter(again)
+
+    async def replay(_: Promise) -> Outcome:
+        return next(left)
+
+    judge = _judge(contract)
+    return judge.result(asyncio.run(judge.played(promise, outcome, 0.1, replay)))
+
+
+def test_a_finding_is_played_again_before_it_is_told(contract: Contract) -> None:
+    assert _played(contract, FOUND, FOUND).verdict in (Verdict.BREACHED, Verdict.ADVISORY)
+    assert _played(contract, FOUND, Kept(), FOUND).verdict in (Verdict.BREACHED, Verdict.ADVISORY)
+
+
+def test_what_is_not_seen_again_is_flaky(contract: Contract) -> None:
+    result = _played(contract, FOUND, Kept(), Kept())
+    assert result.verdict is Verdict.UNPROVEN
+    assert result.flaky
+    assert "1 of 3" in result.reason
+
+
+def test_what_can_not_be_played_again_is_neither(contract: Contract) -> None:
+    result = _played(contract, FOUND, Unproven("the budget is spent"))
+    assert result.verdict is Verdict.UNPROVEN
+    assert not result.flaky
+    assert "the budget is spent" in result.reason
+
+
+@pytest.mark.parametrize("outcome", [Kept("well"), Unproven("why"), NotApplicable("none")])
+def test_only_findings_are_played_again(contract: Contract, outcome: Outcome) -> None:
+    assert _played(contract, outcome).verdict is not Verdict.BREACHED
+
+
+def test_evidence_is_masked(contract: Contract) -> None:
+    finding = replace(FOUND, actual="it said very-secret", sent="very-secret", expected="not very-secret")
+    result = _played(contract, finding, finding)
+    assert "very-secret" not in repr(result)
+
+
+# -- observers -----------------------------------------------------------------------------------------------------------
+
+
+def _observer(observe: Callable[[Exchange, Contract], Outcome | None]) -> Check:
+    check = catalogue()["http/server-error"]
+    return replace(check, observe=observe, requirement=replace(check.requirement, scope="operation"))
+
+
+def _fails_on_500(exchange: Exchange, contract: Contract) -> Outcome:
+    return FOUND if exchange.response.status == 500 else Kept()
+
+
+def _seen(status: int, source: str) -> Exchange:
+    return Exchange(Request("GET", "/me", operation="GET /me"), Response(status), source=source)
+
+
+def _verdict(contract: Contract, exchanges: list[Exchange], resent: list[int]) -> Any:
+    check = _observer(_fails_on_500)
+    watch = Watch(contract, [check])
+    for exchange in exchanges:
+        watch.feed(exchange)
+    left = iter(resent)
+
+    async def resend(request: Request) -> Response:
+        status = next(left, None)
+        if status is None:
+            raise CannotProve("the budget is spent")
+        return Response(status)
+
+    async def again(promise: Promise) -> list[Exchange]:
+        raise AssertionError("no dialogue sent it")
+
+    confirmed = asyncio.run(Confirmation(watch, {}, again, resend).all())
+    made = plan(contract, [check])
+    judge = _judge(contract)
+    (result,) = [
+        judge.result(c) for c in judge.observed(made, watch, confirmed) if c.promise.subject.label == "GET /me"
+    ]
+    return result
+
+
+def test_what_was_seen_once_and_is_seen_again(contract: Contract) -> None:
+    assert _verdict(contract, [_seen(500, "a"), _seen(200, "b")], [500]).verdict is Verdict.BREACHED
+
+
+def test_what_was_seen_once_and_not_again(contract: Contract) -> None:
+    result = _verdict(contract, [_seen(500, "a"), _seen(200, "b")], [200])
+    assert result.verdict is Verdict.UNPROVEN
+    assert result.flaky
+    assert "seen once" in result.reason
+
+
+def test_what_is_mostly_so_needs_no_replay(contract: Contract) -> None:
+    assert _verdict(contract, [_seen(500, "a"), _seen(500, "b"), _seen(200, "c")], []).verdict is Verdict.BREACHED
+
+
+def test_what_is_now_and_then_so_is_flaky(contract: Contract) -> None:
+    fine = [_seen(200, str(number)) for number in range(20)]
+    result = _verdict(contract, [_seen(500, "a"), _seen(500, "b"), *fine], [200])
+    assert result.flaky
+    assert "2 of 22 times" in result.reason
+    assert _verdict(contract, [_seen(500, "a"), _seen(500, "b"), *fine], [500]).verdict is Verdict.BREACHED
+
+
+def test_what_nobody_saw_is_unproven(contract: Contract) -> None:
+    result = _verdict(contract, [], [])
+    assert result.verdict is Verdict.UNPROVEN
+    assert result.reason
+
+
+def test_an_observer_that_raises_is_our_defect_and_hides_no_other(contract: Contract) -> None:
+    def raises(exchange: Exchange, _: Contract) -> Outcome:
+        raise KeyError("slip")
+
+    broken, whole = _observer(raises), replace(_observer(_fails_on_500), id="http/other")
+    watch = Watch(contract, [broken, whole])
+    watch.feed(_seen(500, "a"))
+    assert "slip" in watch.broken[broken.id]
+    assert watch.tallies["http/other", "GET /me"].sightings
+
+
+# -- the plan ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_has_a_promise_for_each_subject(contract: Contract) -> None:
+    made = plan(contract, select(["http"]).values())
+    assert len({promise.id for promise in made.promises}) == len(made.promises)
+    assert "http/challenge[GET /me]" in {promise.id for promise in made.promises}
+    assert made.requests > 0
+
+
+def test_what_waits_is_unproven_when_it_has_to_be_quick(contract: Contract) -> None:
+    waiting = [check for check in catalogue().values() if check.requirement.waits]
+    quick = plan(contract, waiting, quick=True)
+    assert not quick.dialogues
+    assert all(promise.settled is not None for promise in quick.promises)
+
+
+def test_a_check_that_can_not_say_its_subjects_is_our_defect(contract: Contract) -> None:
+    def broken(_: Contract) -> Any:
+        raise KeyError("slip")
+
+    with pytest.raises(HarnessError, match="http/allow"):
+        plan(contract, [replace(catalogue()["http/allow"], subjects=broken)])

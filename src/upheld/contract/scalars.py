@@ -20,6 +20,8 @@ FORMATS: Mapping[str, str] = {
     "binary": "sample", "password": "Correct-horse-7-staple", "json-pointer": "/sample", "relative-json-pointer": "0",
     "regex": "^sample$", "decimal": "1.00",
 }  # fmt: skip
+_FIXED = frozenset(FORMATS) - {"email", "idn-email", "uuid", "uri", "url", "iri", "password", "binary", "byte", "base64"}
+"""Formats whose values can't carry a token of ours."""
 # Fields that services check more closely than their documents say.
 BY_NAME: Mapping[str, str] = {
     "email": FORMATS["email"], "email_address": FORMATS["email"], "url": FORMATS["uri"], "website": FORMATS["uri"],
@@ -43,6 +45,8 @@ def unique_text(schema: Mapping[str, Any], name: str, token: str) -> str:
         return text(schema, f"{token}@example.com", seed=token)
     if form in ("uri", "url", "iri"):
         return text(schema, f"https://example.com/{token}", seed=token)
+    if form in _FIXED:
+        return text(schema, hint(schema, name), seed=token)  # there is no telling apart what has a form of its own
     return text(schema, token, seed=token)
 
 

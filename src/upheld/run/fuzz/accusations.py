@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,13 @@ from upheld.errors import UpheldError
 from upheld.exchange import Request
 from upheld.run.fuzz import events, judge, words
 from upheld.run.fuzz.events import Failure, Sent
-from upheld.run.fuzz.repeat import Repeater
+from upheld.run.fuzz.repeat import Repeater, parsed
 from upheld.run.fuzz.values import EngineFinding
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
 
-CANDIDATES = 3
+WITNESSES = 3
 """Exchanges of one failure that are kept for repetition: the first may have failed by chance."""
 MOST_OF_ONE_KIND = 12
 """Findings of one code on one operation; what comes after is only counted."""
@@ -28,17 +28,17 @@ MOST_OF_ONE_KIND = 12
 class Accusation:
     """One failure, from the exchanges that showed it."""
 
-    failure: Failure
-    candidates: list[tuple[Failure, Sent, tuple[Sent, ...]]] = field(default_factory=list)
-    offered: int = 0
+    witnesses: list[tuple[Failure, Sent, tuple[Sent, ...]]] = field(default_factory=list)
+    """(failure, exchange, what led to it); the best first."""
     seen: int = 0
-    repeated: bool | None = None
-    """Whether it failed again; None while nothing is known."""
-    shown: tuple[Failure, Sent] | None = None
+    repeated: bool = False
     request: Request | None = None
     minimal: bool = False
-    wants_valid: bool = False
-    """It was shown by a request that was broken on purpose; one that is valid would say more."""
+
+    @property
+    def shown(self) -> tuple[Failure, Sent]:
+        """What is told: the witness that repeated, else the best one."""
+        return self.witnesses[0][:2]
 
 
 class Accusations:
@@ -55,7 +55,6 @@ class Accusations:
         self._all: dict[tuple[str, str, str, str], Accusation] = {}
         self._kinds: Counter[tuple[str, str]] = Counter()
         self._scenario: dict[str, Sent] = {}
-        self._queue: asyncio.Queue[Accusation] = asyncio.Queue()
         self._unknown_ids = 0
         self._too_many = 0
 
@@ -87,7 +86,7 @@ class Accusations:
         return True
 
     def _accuse(self, failure: Failure, sent: Sent) -> None:
-        key = events.key(failure, sent)
+        key = self._key(failure, sent)
         accusation = self._all.get(key)
         if accusation is None:
             kind = (key[0], failure.code)
@@ -95,14 +94,25 @@ class Accusations:
                 self._too_many += 1
                 return
             self._kinds[kind] += 1
-            accusation = self._all[key] = Accusation(failure)
+            accusation = self._all[key] = Accusation()
         accusation.seen += 1
-        better = accusation.wants_valid and sent.exchange.intent == "valid"
-        if better or (accusation.repeated is not True and accusation.offered < CANDIDATES):
-            accusation.wants_valid = False if better else accusation.wants_valid
-            accusation.offered += 1
-            accusation.candidates.append((failure, sent, tuple(self._chain(failure, sent))))
-            self._queue.put_nowait(accusation)
+        witness = (failure, sent, tuple(self._chain(failure, sent)))
+        # A request that is valid by the contract says more than one that was broken on purpose, unless that is the point.
+        is_better = sent.exchange.intent == "valid" and failure.code != "ST201"
+        best = accusation.witnesses[0][1].exchange.intent if accusation.witnesses else None
+        if is_better and best == "invalid":
+            accusation.witnesses = [witness, *accusation.witnesses[: WITNESSES - 1]]
+        elif len(accusation.witnesses) < WITNESSES:
+            accusation.witnesses.append(witness)
+
+    def _key(self, failure: Failure, sent: Sent) -> tuple[str, str, str, str]:
+        key = events.key(failure, sent)
+        if failure.code != "ST201":
+            return key
+        # One constraint that is ignored is one finding, however the engine came to break it.
+        request = sent.exchange.request
+        broken = judge.body_breaks(sent.label, request, parsed(request.body), self.contract)
+        return (*key[:3], ", ".join(sorted(broken)) or key[3])
 
     def _chain(self, failure: Failure, sent: Sent) -> Iterator[Sent]:
         """The exchanges of the scenario that led to this one, in order, itself last."""
@@ -116,63 +126,53 @@ class Accusations:
 
     # -- repeating -------------------------------------------------------------------------------------------------------
 
-    async def work(self) -> None:
-        """Repeat accusations as they come, until cancelled."""
-        while True:
-            accusation = await self._queue.get()
-            try:
-                await self._repeat(accusation)
-            except UpheldError as error:
-                self.notes.append(f"fuzzing: a failure could not be repeated: {error}")
-            except Exception as error:
-                # One that ended this task would leave the rest unrepeated, and nobody would know.
-                self.defects.append(f"repeating a failure: {type(error).__name__}: {error}")
-            finally:
-                self._queue.task_done()
-
     async def settle(self, deadline: float) -> None:
-        """Repeat what is left, then make the first failure of each kind smaller, until the deadline."""
+        """Repeat every failure, then make the first one of each kind smaller, until the deadline.
+
+        After the engine has ended: requests of ours in between would change what it sees, and the seed would not repeat the run.
+        """
         loop = asyncio.get_running_loop()
-        try:
-            await asyncio.wait_for(self._queue.join(), max(0.1, deadline - loop.time()))
-        except TimeoutError:
-            left = self._queue.qsize()
-            self.notes.append(f"fuzzing: there was no time to repeat {left} failures; they are told as flaky")
-            return
+        left = len(self._all)
+        for accusation in self._all.values():
+            if loop.time() >= deadline:
+                self.notes.append(f"fuzzing: there was no time to repeat {left} failures; they are told as flaky")
+                return
+            left -= 1
+            if not await self._guarded(self._repeat(accusation), "repeating a failure"):
+                return
         done: set[tuple[str, str]] = set()
         for (label, _, code, _), accusation in self._all.items():
-            if (label, code) in done or accusation.repeated is not True or accusation.shown is None:
-                continue
-            if loop.time() >= deadline:
-                break
-            done.add((label, code))
-            failure, sent = accusation.shown
-            try:
-                smaller = await self.repeater.smallest(failure, sent, deadline)
-            except UpheldError as error:
-                self.notes.append(f"fuzzing: a failure could not be made smaller: {error}")
-                return
-            except Exception as error:
-                self.defects.append(f"making a failure smaller: {type(error).__name__}: {error}")
-                continue
-            if smaller is not None:
-                accusation.request, accusation.minimal = smaller, True
+            if accusation.repeated and (label, code) not in done and loop.time() < deadline:
+                done.add((label, code))
+                if not await self._guarded(self._reduce(accusation, deadline), "making a failure smaller"):
+                    return
+
+    async def _guarded(self, work: Awaitable[None], what: str) -> bool:
+        """False when the service is not there any more. A mistake of ours is told and stops nothing."""
+        try:
+            await work
+        except UpheldError as error:
+            self.notes.append(f"fuzzing: {what}: {error}")
+            return False
+        except Exception as error:
+            self.defects.append(f"{what}: {type(error).__name__}: {error}")
+        return True
 
     async def _repeat(self, accusation: Accusation) -> None:
-        if not accusation.candidates:
-            return
-        failure, sent, chain = accusation.candidates.pop(0)
-        accusation.shown = accusation.shown or (failure, sent)
-        verdict, request, _ = await self.repeater.again(failure, sent, chain, self._made.get)
-        if verdict is not False:
-            if accusation.repeated is not True:
-                accusation.wants_valid = failure.code != "ST201" and sent.exchange.intent == "invalid"
-            accusation.repeated = True
-            accusation.shown = (failure, sent)
-            accusation.request = request
-            accusation.candidates.clear()
-        elif accusation.repeated is None:
-            accusation.repeated = False
+        for witness in tuple(accusation.witnesses):
+            failure, sent, chain = witness
+            verdict, request = await self.repeater.again(failure, sent, chain, self._made.get)
+            if verdict:
+                accusation.repeated = True
+                accusation.request = request
+                accusation.witnesses = [witness]
+                return
+
+    async def _reduce(self, accusation: Accusation, deadline: float) -> None:
+        failure, sent = accusation.shown
+        smaller = await self.repeater.smallest(failure, sent, deadline)
+        if smaller is not None:
+            accusation.request, accusation.minimal = smaller, True
 
     # -- telling ---------------------------------------------------------------------------------------------------------
 
@@ -184,24 +184,21 @@ class Accusations:
             )
         if self._too_many:
             self.notes.append(f"fuzzing: {self._too_many} more failures of kinds that are told already")
-        for (label, _, _, _), accusation in sorted(self._all.items(), key=lambda item: item[1].repeated is not True):
-            failure, sent = accusation.shown or accusation.candidates[0][:2]
+        for (label, _, _, _), accusation in sorted(self._all.items(), key=lambda item: not item[1].repeated):
+            failure, sent = accusation.shown
             finding = words.finding(failure.code, failure.data, sent.exchange, self.contract.operation(label))
             promised = judge.promised_by(failure, sent, self.contract)
-            finding = replace(
-                finding,
-                request=accusation.request or finding.request,
-                minimal=accusation.minimal,
-                required=f"{finding.required} (upheld.yaml)"
-                if promised == "policy" and finding.required
-                else finding.required,
-            )
+            required = finding.required
+            if promised == "policy" and required:
+                required = f"{required} (upheld.yaml)"
+            request = accusation.request or finding.request
+            finding = replace(finding, request=request, minimal=accusation.minimal, required=required)
             yield EngineFinding(
                 engine_check=failure.check,
                 code=failure.code,
                 operation=label,
                 finding=finding,
-                flaky=accusation.repeated is not True,
+                flaky=not accusation.repeated,
                 exchange=sent.exchange,
                 seen=accusation.seen,
                 promised_by=promised,

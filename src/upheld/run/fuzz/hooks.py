@@ -11,10 +11,8 @@ import ctypes
 import json
 import os
 import signal
-from binascii import b2a_base64
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import schemathesis
 from schemathesis import cli
@@ -22,7 +20,7 @@ from schemathesis.core.failures import Failure
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.engine import events
 
-from upheld.run.fuzz import transport
+from upheld.run.fuzz import record, transport
 from upheld.run.fuzz.steering import Steering
 
 _PR_SET_PDEATHSIG = 1
@@ -45,7 +43,7 @@ _patience = transport.Patience(_JOB["addresses"], _JOB["wait_budget"], _JOB["req
 transport.install(_patience)
 _pipe = os.fdopen(int(os.environ["UPHELD_FUZZ_FD"]), "wb", buffering=1 << 16)
 _known: dict[str, bool] = {}
-"""Case id → whether all that it refers to was seen to exist; emptied with each scenario."""
+"""Case id → whether all that it refers to was seen to exist. The engine's worker writes it, the handler takes out."""
 _defects: set[str] = set()
 
 
@@ -166,8 +164,8 @@ class Teller(cli.EventHandler[Any]):
 
     def __init__(self, *args: Any, **params: Any) -> None:
         self._begun: set[str] = set()
-        self._rendered: set[tuple[str, str]] = set()
-        self._shares = _Shares()
+        self._failures = record.Failures()
+        self._shares = record.Shares(_JOB)
         _tell("hello", version=_JOB["version"], engine=schemathesis.__version__)
         _pipe.flush()
 
@@ -244,15 +242,14 @@ class Teller(cli.EventHandler[Any]):
             if interaction.response is None:
                 _tell("silence", op=case.operation.label, phase=event.phase.value)
                 continue
-            checks = recorder.checks.get(case_id, ())
             failures = [
-                self._failure(check.name, check.failure_info.failure)
-                for check in checks
+                self._failures.line(check.name, check.failure_info.failure)
+                for check in recorder.checks.get(case_id, ())
                 if check.failure_info is not None
             ]
-            _tell(
-                "x", s=scenario, id=case_id, phase=event.phase.value, **_exchange(node, interaction), failures=failures
-            )
+            line = record.exchange(node, interaction, _CREDENTIALS, _LIMIT)
+            known = _known.pop(case_id, False)
+            _tell("x", s=scenario, id=case_id, phase=event.phase.value, **line, known=known, failures=failures)
         _tell(
             "scenario",
             s=scenario,
@@ -264,127 +261,3 @@ class Teller(cli.EventHandler[Any]):
             links=sorted(links),
             dropped=sum(recorder.filtered_failures.values()),
         )
-        _known.clear()
-
-    def _failure(self, check: str, failure: Failure) -> dict[str, Any]:
-        data: dict[str, Any] = {}
-        for kind in type(failure).__mro__:
-            for name in getattr(kind, "__slots__", ()):
-                if not name.startswith("_") and name not in ("title", "message", "severity", "case_id", "document"):
-                    data[name] = _small(getattr(failure, name, None))
-        if failure.code == "ST108":
-            # Rendering the sentence walks the schema; one for each place in it is enough.
-            key = (str(failure.operation), str(data.get("schema_path")))
-            if key not in self._rendered:
-                self._rendered.add(key)
-                data["validation_message"] = str(getattr(failure, "validation_message", ""))[:300]
-        return {"check": check, "code": failure.code, "data": data}
-
-
-class _Shares:
-    """The engine gives each operation an even share of the time that is left, and ends its cases silently when that is spent.
-
-    Reckoned here from the outside, so that an operation which was cut short is told.
-    """
-
-    def __init__(self) -> None:
-        self._end = self._phase_end = 0.0
-        self._left = 1
-        self._share: dict[str, float] = {}
-        self._is_unit = False
-
-    def begin(self, now: float) -> None:
-        self._end = now + _JOB["engine_seconds"]
-
-    def phase(self, name: str, now: float, operations: int | None) -> None:
-        elastic = [phase for phase in ("fuzzing", "stateful") if phase in _JOB["phases"]]
-        behind = len(elastic) - elastic.index(name) - 1 if name in elastic else len(elastic)
-        # The engine holds back an equal part for each repeatable phase that is still to come.
-        self._phase_end = self._end - (self._end - now) * behind / (behind + 1)
-        self._left = operations or len(_JOB["operations"])
-        self._is_unit = name in ("examples", "coverage", "fuzzing")
-
-    def take(self, id_: str, now: float) -> None:
-        if self._is_unit:
-            self._share[id_] = max(0.0, self._phase_end - now) / max(1, self._left)
-            self._left -= 1
-
-    def is_spent(self, id_: str, seconds: float) -> bool:
-        share = self._share.pop(id_, None)
-        return share is not None and seconds >= share * 0.98
-
-
-def _small(value: Any) -> Any:
-    if isinstance(value, (int, float, bool)) or value is None:
-        return value
-    if isinstance(value, (list, tuple)) and len(value) <= 60:
-        return [_small(item) for item in value]
-    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return text[:200]
-
-
-def _exchange(node: Any, interaction: Any) -> dict[str, Any]:
-    case, request, response = node.value, interaction.request, interaction.response
-    parts = urlsplit(request.uri)
-    who, headers = _caller(request.headers)
-    return {
-        "op": case.operation.label,
-        "own": request.method == case.operation.method.upper(),
-        "probe": node.parent_id is not None and node.transition is None,
-        "parent": node.parent_id,
-        "m": request.method,
-        "u": parts.path or "/",
-        "q": parts.query,
-        "h": headers,
-        "b": _octets(request.body),
-        "long": (len(request.body or b"") > _LIMIT, response.body_size is not None and response.body_size > _LIMIT),
-        "who": who,
-        "st": response.status_code,
-        "rh": [[name, value] for name, values in response.headers.items() for value in values],
-        "rb": _octets(response.content),
-        "el": response.elapsed,
-        "at": interaction.timestamp,
-        "known": _known.get(case.id, False),
-        "meta": _meta(case),
-    }
-
-
-def _caller(headers: dict[str, list[str]]) -> tuple[str, list[list[str]]]:
-    """Whose credentials the request carries, and its fields without them: secrets stay in this process."""
-    pairs = [[name, value] for name, values in headers.items() for value in values]
-    for who, credentials in _CREDENTIALS.items():
-        mine = {(name.lower(), value) for name, value in credentials}
-        if mine and mine <= {(name.lower(), value) for name, value in pairs}:
-            return who, [[name, value] for name, value in pairs if (name.lower(), value) not in mine]
-    return "", pairs
-
-
-def _octets(data: bytes | None) -> str | None:
-    return b2a_base64(data[:_LIMIT], newline=False).decode() if data is not None else None
-
-
-def _meta(case: schemathesis.Case[Any]) -> dict[str, Any] | None:
-    meta = case.meta
-    if meta is None:
-        return None
-    data = meta.phase.data
-    scenario = getattr(data, "scenario", None)
-    return {
-        "mode": meta.generation.mode.value,
-        "phase": meta.phase.name.value,
-        "scenario": scenario.value if scenario is not None else "",
-        "description": data.description or "",
-        "place": data.parameter_location.name if data.parameter_location is not None else "",
-        "parameter": data.parameter or "",
-        "negative": [place.name for place, part in meta.components.items() if part.mode.is_negative],
-        "mutations": [
-            {
-                "place": mutation.parameter_location.name if mutation.parameter_location is not None else "",
-                "parameter": mutation.parameter or "",
-                "pointer": mutation.schema_pointer,
-                "operator": mutation.operator.value,
-                "keywords": list(mutation.keywords),
-            }
-            for mutation in data.mutations[:5]
-        ],
-    }

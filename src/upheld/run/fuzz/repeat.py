@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
@@ -14,12 +15,14 @@ from upheld.exchange import Headers, NotJson, Request, Response
 from upheld.run.fuzz import judge
 from upheld.run.fuzz.events import Failure, Sent
 from upheld.run.fuzz.minimise import reduced
-from upheld.run.fuzz.steering import Steering
+from upheld.run.fuzz.steering import Steering, at, pointed, steps
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
 
 Resend = Callable[[Request], Awaitable[Response]]
+Maker = Callable[[str], Sent | None]
+"""Member path of a family → a successful creation of one of its members."""
 
 MOST_REQUESTS = 50
 """Requests that making one failure smaller may take."""
@@ -38,7 +41,7 @@ class Repeater:
         self.contract = contract
         self._resend = resend
         self._fresh = Steering({**job, "token": f"{job['token']}r"})
-        self._families: Mapping[str, dict[str, list[str]]] = job["paths"]
+        self._job = job
         self.requests = 0
 
     async def send(self, request: Request) -> Response | None:
@@ -51,71 +54,89 @@ class Repeater:
 
     # -- repetition ------------------------------------------------------------------------------------------------------
 
-    async def again(
-        self, failure: Failure, sent: Sent, chain: Sequence[Sent], maker: Callable[[str], Sent | None]
-    ) -> tuple[bool | None, Request, Response | None]:
-        """(whether it failed again, the request that was sent, its answer). None when that can't be told.
+    async def again(self, failure: Failure, sent: Sent, chain: Sequence[Sent], maker: Maker) -> tuple[bool, Request]:
+        """(whether it stands, the request that was sent for it).
 
-        ``chain`` are the exchanges that led to it, itself last. ``maker`` gives a successful creation of a family's member.
+        ``chain`` are the exchanges that led to it, itself last.
+        What cannot be sent again, or not be judged here, stands as the engine judged it; what got no answer does not.
         """
         request = sent.exchange.request
         if not sent.whole:
-            return None, request, None
-        if len(chain) > 1:
-            request, response = await self._chain(chain)
-        else:
-            request = self._refreshed(sent.label, request)
-            response = await self.send(request)
-        if response is None:
-            return None, request, None
-        verdict = judge.again(failure, sent, response, self.contract)
-        if verdict is False and response.status in _GONE and response.status != sent.exchange.response.status:
-            # What the request was about is gone by now; make another one and try once more.
-            renewed = await self._with_new_member(sent, maker)
-            if renewed is not None:
-                second = await self.send(renewed)
-                if second is not None:
-                    return judge.again(failure, sent, second, self.contract), renewed, second
-        return verdict, request, response
-
-    async def _chain(self, chain: Sequence[Sent]) -> tuple[Request, Response | None]:
+            return True, request
         renamed: dict[str, str] = {}
-        request, response = chain[-1].exchange.request, None
-        for step in chain:
-            request = self._refreshed(step.label, _renamed(step.exchange.request, renamed))
-            _compare(_json(step.exchange.request.body), _json(request.body), renamed)
-            response = await self.send(request)
-            if response is None:
-                break
-            _compare(_json(step.exchange.response.body), _json(response.body), renamed)
-            _compare_locations(step.exchange.response, response, renamed)
+        for step in chain[:-1]:
+            request = _renamed(step.exchange.request, renamed)
+            request, response = await self._play(step, request, maker)
+            if response is not None:
+                _compare(parsed(step.exchange.request.body), parsed(request.body), renamed)
+                _compare(parsed(step.exchange.response.body), parsed(response.body), renamed)
+                _compare_locations(step.exchange.response, response, renamed)
+        request = self._refreshed(sent.label, _renamed(sent.exchange.request, renamed))
+        response = await self.send(request)
+        if self._stands(failure, sent, response):
+            return True, request
+        if response is not None and _is_gone(sent, response) and len(chain) == 1:
+            renewed = await self._with_new_members(sent.label, request, maker)
+            if renewed is not None:
+                return self._stands(failure, sent, await self.send(renewed)), renewed
+        return False, request
+
+    def _stands(self, failure: Failure, sent: Sent, response: Response | None) -> bool:
+        if response is None:
+            return False
+        verdict = judge.again(failure, sent, response, self.contract)
+        return response.status not in (429, 503) if verdict is None else verdict
+
+    async def _play(
+        self, step: Sent, request: Request, maker: Maker, depth: int = 2
+    ) -> tuple[Request, Response | None]:
+        """Send what was sent before; once more about new things, when what it was about is gone by now."""
+        request = self._refreshed(step.label, request)
+        response = await self.send(request)
+        if response is not None and _is_gone(step, response) and depth:
+            renewed = await self._with_new_members(step.label, request, maker, depth - 1)
+            if renewed is not None:
+                return renewed, await self.send(renewed)
         return request, response
 
-    async def _with_new_member(self, sent: Sent, maker: Callable[[str], Sent | None]) -> Request | None:
-        renamed: dict[str, str] = {}
-        for member, _ in self._families.get(sent.label, {}).values():
-            made = maker(member)
-            if made is None or not made.whole:
-                return None
-            request = self._refreshed(made.label, made.exchange.request)
-            response = await self.send(request)
-            if response is None or not response.ok:
-                return None
-            pairs: dict[str, str] = {}
-            _compare(_json(made.exchange.response.body), _json(response.body), pairs)
-            _compare_locations(made.exchange.response, response, pairs)
-            renamed.update(pairs)
-            identifier = next(iter(pairs.values()), None)
-            if identifier is None:
-                return None
-            parameter = next(name for name, (family, _) in self._families[sent.label].items() if family == member)
-            operation = self.contract.operation(sent.label)
-            assert operation is not None
-            place = operation.path.split("/").index("{" + parameter + "}") if parameter else 0
-            segments = sent.exchange.request.path.split("/")
-            if place < len(segments):
-                renamed[unquote(segments[place])] = identifier
-        return _renamed(self._refreshed(sent.label, sent.exchange.request), renamed) if renamed else None
+    async def _with_new_members(self, label: str, request: Request, maker: Maker, depth: int = 2) -> Request | None:
+        """The request about members that are made for it, in place of those that its path and body name."""
+        operation = self.contract.operation(label)
+        paths, bodies = self._job["paths"].get(label, {}), self._job["bodies"].get(label, ())
+        if operation is None:
+            return None
+        made: dict[str, str] = {}
+        for member in {*(member for member, _ in paths.values()), *(member for _, member in bodies)}:
+            identifier = await self._new_member(member, maker, depth)
+            if identifier is not None:
+                made[member] = identifier
+        segments = request.path.split("/")
+        for name, (member, _) in paths.items():
+            for place, part in enumerate(operation.path.split("/")[: len(segments)]):
+                if member in made and part == "{" + name + "}":
+                    segments[place] = quote(made[member], safe="")
+        body = parsed(request.body)
+        new = body
+        for pointer, member in bodies:
+            if member in made:
+                new = at(new, steps(pointer), partial(_typed, made[member]))
+        if new != body:
+            request = request.with_(body=_encoded(new))
+        return request.with_(path="/".join(segments)) if made else None
+
+    async def _new_member(self, member: str, maker: Maker, depth: int) -> str | None:
+        """The id of another member, made as one was made before."""
+        made = maker(member)
+        if made is None or not made.whole:
+            return None
+        _, response = await self._play(made, made.exchange.request, maker, depth)
+        if response is None or not response.ok:
+            return None
+        pointer = next(pointer for family, pointer in self._job["makers"].values() if family == member)
+        found = next(pointed(parsed(response.body), pointer), None)
+        if found is None and "location" in response.headers:
+            found = unquote(response.headers["location"].split("?")[0].rstrip("/").rsplit("/", 1)[-1])
+        return None if found is None or isinstance(found, (bool, dict, list)) else str(found)
 
     def _refreshed(self, label: str, request: Request) -> Request:
         """The request with fresh values where they must be unique, else its repetition would meet a 409."""
@@ -126,7 +147,7 @@ class Repeater:
             form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
             new = self._fresh.body(label, form, positive=False, is_boundary=True)
             return request if new is form else request.with_(body=urlencode(new).encode())
-        body = _json(request.body)
+        body = parsed(request.body)
         new = self._fresh.body(label, body, positive=False, is_boundary=True)
         return request if new is body else request.with_(body=_encoded(new))
 
@@ -166,18 +187,23 @@ class Repeater:
 
     def _is_alike(self, label: str, request: Request, candidate: Mapping[str, Any], broken: frozenset[str]) -> bool:
         """A valid body stays valid; an invalid one breaks nothing but what it broke before, else it is another failure."""
-        if request.body is not None and _json(request.body) is not None and "body" not in candidate:
+        if request.body is not None and parsed(request.body) is not None and "body" not in candidate:
             operation = self.contract.operation(label)
             return not broken and operation is not None and operation.body is not None and not operation.body.required
         now = self._broken(label, request, candidate)
         return now <= broken and bool(now) == bool(broken)
 
 
+def _is_gone(step: Sent, response: Response) -> bool:
+    """The answer says that what the request is about is not there, which it did not say before."""
+    return response.status in _GONE and response.status != step.exchange.response.status
+
+
 def _case(sent: Sent, contract: Contract) -> dict[str, Any]:
     """The parts of a request that can be made smaller, as one JSON value."""
     request, broken = sent.exchange.request, sent.exchange.broken
     case: dict[str, Any] = {}
-    body = _json(request.body)
+    body = parsed(request.body)
     if body is not None:
         case["body"] = body
     operation = contract.operation(sent.label)
@@ -216,7 +242,8 @@ def _encoded(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def _json(body: bytes | None) -> Any:
+def parsed(body: bytes | None) -> Any:
+    """The body as JSON; None when it is none. Looser than the house's parser: NaN is what some cases are about."""
     if not body:
         return None
     try:
@@ -258,12 +285,17 @@ def _renamed(request: Request, renamed: Mapping[str, str]) -> Request:
         for plain, segment in zip(segments, request.path.split("/"), strict=True)
     )
     query = tuple((name, renamed.get(value, value)) for name, value in request.query)
-    body = _json(request.body)
+    body = parsed(request.body)
     if body is not None:
         new = _replaced(body, renamed)
         if new != body:
             request = request.with_(body=_encoded(new))
     return request.with_(path=path, query=query)
+
+
+def _typed(identifier: str, like: Any) -> Any:
+    is_number = isinstance(like, int) and not isinstance(like, bool)
+    return int(identifier) if is_number and identifier.lstrip("-").isdigit() else identifier
 
 
 def _replaced(value: Any, renamed: Mapping[str, str], name: str = "") -> Any:
@@ -274,7 +306,6 @@ def _replaced(value: Any, renamed: Mapping[str, str], name: str = "") -> Any:
     plain = plain_key(name)
     if plain not in _ID_NAMES and plain.rpartition("_")[2] not in _ID_NAMES and plain != "email":
         return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        text = renamed.get(str(value), str(value))
-        return int(text) if text.lstrip("-").isdigit() else value
-    return renamed.get(value, value) if isinstance(value, str) else value
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or str(value) not in renamed:
+        return value
+    return _typed(renamed[str(value)], value)

@@ -34,6 +34,9 @@ START_UP = 1.5
 """Seconds that the engine takes to be loaded, which its own clock does not count."""
 GRACE = 4.0
 """Seconds that the engine has to end when it is asked to, before it is killed."""
+LONGEST_AFTER = 15.0
+"""Seconds past its time that repeating and reducing may take."""
+INTERRUPTED = "interrupted"
 SPENT = "its requests were spent"
 PLENTY = 2
 """How much more time the engine believes to have when one round was asked for. It shares its time out evenly between operations,
@@ -114,20 +117,17 @@ class Fuzzing:
         self._began = time.time()
         loop = asyncio.get_running_loop()
         began = loop.time()
-        repeating = asyncio.create_task(self.accusations.work())
+        with tempfile.TemporaryDirectory(prefix="upheld-fuzz-") as folder:
+            await self._engine(Engine(Path(folder)), began + self.seconds)
+        left = max(began + self.seconds - loop.time(), min(self.seconds / 4, LONGEST_AFTER))
+        if self.stopped == INTERRUPTED:
+            left = 2.0
         try:
-            with tempfile.TemporaryDirectory(prefix="upheld-fuzz-") as folder:
-                await self._engine(Engine(Path(folder)), began + self.seconds)
-            if not self.stopped:
-                left = max(began + self.seconds - loop.time(), min(self.seconds / 4, 15.0), 2.0)
-                try:
-                    await self.accusations.settle(loop.time() + left)
-                except asyncio.CancelledError:
-                    self.stopped = "interrupted"
-        finally:
-            repeating.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await repeating
+            await self.accusations.settle(loop.time() + left)
+        except asyncio.CancelledError:
+            if self.stopped == INTERRUPTED:
+                raise
+            self.stopped = INTERRUPTED
         return self._summed(loop.time() - began)
 
     # -- the engine ------------------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ class Fuzzing:
                 await self._listen(engine)
             except asyncio.CancelledError:
                 # The first cancellation stops the engine and keeps what was found; a second one passes.
-                self.stopped = "interrupted"
+                self.stopped = INTERRUPTED
                 engine.interrupt()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._listen(engine), GRACE)
@@ -301,9 +301,10 @@ class Fuzzing:
         if self.dropped:
             notes.append(f"fuzzing: {self.dropped} failures were dropped because the answer was a 429 or 503")
         if gates.is_foreign(self.reached):
-            notes.append(
-                f"fuzzing: nearly every answer was 404; is {self.origin} the service that the contract describes?"
-            )
+            # A set-up error, not a report: what the wrong service does is nobody's finding.
+            findings = ()
+            self.stopped = f"nearly every answer was 404; is {self.origin} the service that the contract describes?"
+            notes = [f"fuzzing: {self.stopped}"]
         notes += self.accusations.notes
         self.defects += self.accusations.defects
         throttled = self.given_up > self.requests * gates.MOST_THROTTLED

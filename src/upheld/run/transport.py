@@ -67,13 +67,21 @@ class HttpTransport:
         self._began = time.monotonic()
 
     async def send(self, request: Request, *, address: str | None, new_connection: bool = False) -> Response:
-        own = self._make_pool(address, keep=False) if new_connection else None
-        pool = own or self._pool(address)
+        if not new_connection:
+            try:
+                return await self._send(request, self._pool(address))
+            except Refused:
+                raise
+            except NoAnswer as no_answer:
+                if no_answer.how != "closed":
+                    raise
+                # The server may have closed the idle connection just then, or after an error before (RFC 9112 §9.3.1). A fresh
+                # connection tells that from a request that is answered by closing.
+        own = self._make_pool(address, keep=False)
         try:
-            return await self._send(request, pool)
+            return await self._send(request, own)
         finally:
-            if own is not None:
-                await own.aclose()
+            await own.aclose()
 
     async def _send(self, request: Request, pool: httpx.AsyncHTTPTransport) -> Response:
         patience = self.timeout * (3 if request.operation in self.slow else 1)

@@ -24,6 +24,7 @@ def run(
     mutant: str | None = None,
     *,
     only: Iterable[str] = (),
+    skip: Iterable[str] = (),
     environment: Mapping[str, str] | None = None,
     quick: bool = True,
     fuzz: bool = False,
@@ -37,7 +38,7 @@ def run(
     extra = {**CHEAP, **(environment or {})}
     if mutant is not None:
         extra["UPHELD_REFERENCE_MUTANT"] = mutant
-    checks = list(select(only).values())
+    checks = list(select(only, skip).values())
     profiles = ("raised", "shipped") if _studies_limits(checks) else ("raised",)
     with ExitStack() as stack:
         targets: dict[str, Target] = {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from sqlalchemy.orm import selectinload
+
 from upheld.reference.core.problems import Problem
 from upheld.reference.models import Order
 from upheld.reference.schemas.orders import OrderOut
@@ -17,7 +19,7 @@ def _orders_read_by_id_alone(ctx: Context) -> None:
 
     async def get(principal: Principal, order_id: UUID) -> OrderOut:
         async with orders.units.reading() as uow:
-            order = await uow.session.get(Order, order_id)
+            order = await uow.session.get(Order, order_id, options=[selectinload(Order.items)])
             if order is None:
                 raise Problem.of_status(404)
             return OrderOut.model_validate(order)

@@ -103,3 +103,8 @@ def test_schemes_that_the_engine_cannot_probe_become_bearer(make_contract: MakeC
     schemes = overlaid(contract, contract.document)["components"]["securitySchemes"]
     assert schemes["bearer"] == schemes["oidc"] == {"type": "http", "scheme": "bearer"}
     assert schemes["key"]["type"] == "apiKey"
+
+
+def test_who_hashes_passwords_comes_last(make_contract: MakeContract) -> None:
+    contract = make_contract({"auth": {"login": {"op": "POST /items", "body": {"name": "$user", "sku": "$password"}}}})
+    assert list(overlaid(contract, contract.document)["paths"])[-1] == "/items"

@@ -25,6 +25,12 @@ def steering(**changes: Any) -> Steering:
         "makers": {"POST /items": ["/items/{id}", "/id"]},
         "lists": {"GET /items": ["/items/{id}", "/items", "/id"]},
         "known": {},
+        "login": {
+            "label": "POST /login",
+            "fields": {"/user": "$user", "/password": "$password"},
+            "refresh": "/refresh_token",
+        },
+        "refresh": {"label": "POST /refresh", "fields": {"/token": "$refresh"}, "refresh": "/refresh_token"},
         "protected": ["ann", "17"],
         "danger": [["DELETE", "/users/me"]],
     }
@@ -136,6 +142,28 @@ def test_a_dangerous_operation_is_not_reached_through_another_template() -> None
     assert not steer.is_dangerous("DELETE /users/{id}", "DELETE", "/users/8")
     assert not steer.is_dangerous("GET /users/{id}", "GET", "/users/me")
     assert steer.elsewhere({"id": "me"}) != {"id": "me"}
+
+
+def test_a_login_gets_credentials_that_work_a_few_times() -> None:
+    steer = steering()
+    body = {"user": "x", "password": "y", "remember": True}
+    assert steer.session("POST /login", body) is body
+    steer.credentials = {"$user": "ann", "$password": "secret"}
+    filled = [steer.session("POST /login", body) for _ in range(9)]
+    assert filled[:5] == [{"user": "ann", "password": "secret", "remember": True}] * 5
+    assert filled[5:] == [body] * 4
+    assert steer.session("POST /other", body) is body
+
+
+def test_a_renewal_gets_the_token_of_such_a_login_once() -> None:
+    steer = steering()
+    body = {"token": "x"}
+    assert steer.session("POST /refresh", body) is body
+    steer.learn("POST /login", "POST", 200, {}, lambda: {"refresh_token": "r1"}, "")
+    assert steer.session("POST /refresh", body) == {"token": "r1"}
+    assert steer.session("POST /refresh", body) is body
+    steer.learn("POST /refresh", "POST", 200, {}, lambda: {"refresh_token": "r2"}, "")
+    assert steer.session("POST /refresh", body) == {"token": "r2"}
 
 
 def test_pointers() -> None:

@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from upheld.run.fuzz.values import PhaseRun
 
-FEWEST_SCENARIOS = 5
-FEWEST_LINKS = 0.3
-"""Share of the known links that a stateful phase is expected to follow at least once."""
+FEWEST_SCENARIOS = 0.5
+"""Share of the scenarios without which a stateful phase ended early: the engine calls that a success."""
+FEWEST_LINKS, LINKS_EACH = 0.3, 0.2
+"""Share of the known links that a stateful phase is expected to follow, unless it had few scenarios: a fifth of a link in each."""
 MOST_THROTTLED = 0.1
 """Share of the answers that may be 429 or 503 in a run that calls itself complete."""
 
@@ -63,8 +64,8 @@ def lost_operations(
     return lost
 
 
-def phase_notes(wanted: Collection[str], phases: Sequence[PhaseRun]) -> list[str]:
-    """Sentences about phases that did not run, or ran on too little."""
+def phase_notes(wanted: Collection[str], phases: Sequence[PhaseRun], scenarios: int = 100) -> list[str]:
+    """Sentences about phases that did not run, or ran on too little. ``scenarios`` is how many the stateful phase was to play."""
     notes = []
     ran = {phase.name: phase for phase in phases}
     for name in wanted:
@@ -75,23 +76,25 @@ def phase_notes(wanted: Collection[str], phases: Sequence[PhaseRun]) -> list[str
             # Documents without examples are common, and the coverage phase sends what they would have.
             if not (name == "examples" and phase.skipped == "nothing_to_test"):
                 notes.append(f"fuzzing: the {name} phase did not run: {why_skipped(phase.skipped)}")
-        elif phase.status == "unfinished":
+        elif phase.status in ("unfinished", "interrupted"):
             notes.append(f"fuzzing: the {name} phase was cut short after {phase.cases} cases")
         elif name == "stateful":
-            notes.extend(_stateful(phase))
+            notes.extend(_stateful(phase, scenarios))
     return notes
 
 
-def _stateful(phase: PhaseRun) -> list[str]:
+def _stateful(phase: PhaseRun, scenarios: int) -> list[str]:
     followed, known = phase.links
     notes = []
-    if known and phase.scenarios < FEWEST_SCENARIOS:
+    if known and phase.scenarios < scenarios * FEWEST_SCENARIOS:
         notes.append(
-            f"fuzzing: the stateful phase ended after {phase.scenarios} scenarios; an answer that changes when a scenario is "
-            "repeated ends it (a field that must be unique? name it under unique:)"
+            f"fuzzing: the stateful phase ended after {phase.scenarios} of about {scenarios} scenarios; an answer that changes when "
+            "a scenario is repeated ends it (a field that must be unique? name it under unique:)"
         )
-    if known and followed < known * FEWEST_LINKS:
-        notes.append(f"fuzzing: {followed} of {known} links between operations were followed")
+    if followed < known * FEWEST_LINKS and followed < phase.scenarios * LINKS_EACH:
+        notes.append(
+            f"fuzzing: {followed} of {known} links between operations were followed in {phase.scenarios} scenarios"
+        )
     return notes
 
 

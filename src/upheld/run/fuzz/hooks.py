@@ -36,9 +36,11 @@ def _die_with_parent(parent: int) -> None:
 
 _JOB: dict[str, Any] = json.loads(Path(os.environ["UPHELD_FUZZ_JOB"]).read_bytes())
 _die_with_parent(_JOB["parent"])
-_CREDENTIALS: dict[str, list[list[str]]] = json.loads(os.environ.pop("UPHELD_FUZZ_CREDENTIALS", "{}"))
+_SECRETS: dict[str, Any] = json.loads(os.environ.pop("UPHELD_FUZZ_SECRETS"))
+_CREDENTIALS: dict[str, list[list[str]]] = _SECRETS["fields"]
 _LIMIT: int = _JOB["body_limit"]
 _steering = Steering(_JOB)
+_steering.credentials = _SECRETS["login"]
 _patience = transport.Patience(_JOB["addresses"], _JOB["wait_budget"], _JOB["requests"])
 transport.install(_patience)
 _pipe = os.fdopen(int(os.environ["UPHELD_FUZZ_FD"]), "wb", buffering=1 << 16)
@@ -101,6 +103,8 @@ def _steer(case: schemathesis.Case[Any]) -> None:
         if is_own_method:
             body = _steering.body(label, body, positive=positive, is_boundary=phase == "coverage")
         body = _steering.unprotected(method, body)
+        if positive and is_own_method:
+            body = _steering.session(label, body)
         if body is not case.body:
             case.body = body
     values = case.path_parameters

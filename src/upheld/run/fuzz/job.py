@@ -74,10 +74,35 @@ def job(
             for family in contract.resources
             if family.list and family.items_pointer is not None
         },
+        "login": _login(contract),
+        "refresh": _refresh(contract),
         "known": {member: list(ids) for member, ids in known.items()},
         "protected": sorted({*protected, *own_values(user), *own_values(admin)}),
         "danger": [[op.method, _regex(op.path)] for op in contract.operations if op.label in contract.dangerous],
     }
+
+
+def _login(contract: Contract) -> dict[str, Any] | None:
+    """Where a login takes name and password, and where its answer gives a refresh token."""
+    step = contract.auth.login
+    if step is None:
+        return None
+    return {"label": step.operation.label, "fields": _places(step.body), "refresh": step.refresh}
+
+
+def _refresh(contract: Contract) -> dict[str, Any] | None:
+    step = contract.auth.refresh
+    return (
+        None if step is None else {"label": step.operation.label, "fields": _places(step.body), "refresh": step.refresh}
+    )
+
+
+def _places(template: Any, pointer: str = "") -> dict[str, str]:
+    """JSON Pointer → ``$user``, ``$password`` or ``$refresh`` in the template of a body."""
+    if isinstance(template, Mapping):
+        parts = [_places(value, f"{pointer}/{name}") for name, value in template.items()]
+        return {place: word for part in parts for place, word in part.items()}
+    return {pointer: template} if template in ("$user", "$password", "$refresh") else {}
 
 
 def own_values(session: Session | None) -> Iterator[str]:

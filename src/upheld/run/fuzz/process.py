@@ -78,7 +78,7 @@ class Engine:
             **inherited,
             "UPHELD_FUZZ_JOB": str(self.folder / "job.json"),
             "UPHELD_FUZZ_FD": str(write),
-            "UPHELD_FUZZ_CREDENTIALS": json.dumps(secrets),
+            "UPHELD_FUZZ_SECRETS": json.dumps(secrets),
             # Its tables of characters cost 0.6 s and 180 MB to make anew in each run.
             "HYPOTHESIS_STORAGE_DIRECTORY": str(_cache() or self.folder / "hypothesis"),
             # Sets of names are walked in one order, so that a seed gives one sequence.

@@ -38,9 +38,9 @@ LONGEST_AFTER = 15.0
 """Seconds past its time that repeating and reducing may take."""
 INTERRUPTED = "interrupted"
 SPENT = "its requests were spent"
-PLENTY = 2
-"""How much more time the engine believes to have when one round was asked for. It shares its time out evenly between operations,
-and a slow one needs more than its share; that the whole keeps within its time is our watch, not the engine's."""
+PLENTY, PLENTY_FROM = 1.5, 20.0
+"""How much more time the engine believes to have when one round was asked for, and from how many seconds on. It shares its time
+out evenly between operations, and one that is slower than the others needs more; that the whole ends in time is our watch."""
 _TICK = 0.2
 
 
@@ -81,7 +81,8 @@ class Fuzzing:
         self.token = token
         self.listener = listener
         one_pass = max_examples is not None
-        self.engine_seconds = max(1, int((seconds - START_UP) * (PLENTY if one_pass else 1)))
+        plenty = PLENTY if one_pass and seconds >= PLENTY_FROM else 1.0
+        self.engine_seconds = max(1, int((seconds - START_UP) * plenty))
         self.job = job(
             contract,
             user=user,
@@ -133,11 +134,9 @@ class Fuzzing:
     # -- the engine ------------------------------------------------------------------------------------------------------
 
     async def _engine(self, engine: Engine, deadline: float) -> None:
-        credentials = {
-            who: [list(pair) for pair in session.headers]
-            for who, session in self.sessions.items()
-            if session is not None
-        }
+        fields = {who: session.headers for who, session in self.sessions.items() if session is not None}
+        user = self.sessions["user"]
+        login = {"$user": user.user, "$password": user.password} if user is not None and user.password else {}
         text = config.engine_config(
             self.contract,
             origin=self.origin,
@@ -151,7 +150,9 @@ class Fuzzing:
             request_timeout=round(min(10.0, max(2.0, self.seconds / 10)), 1),
         )
         try:
-            await engine.start(overlaid(self.contract, self.document), text, self.job, credentials)
+            await engine.start(
+                overlaid(self.contract, self.document), text, self.job, {"fields": fields, "login": login}
+            )
             watchdog = asyncio.create_task(self._watchdog(engine, deadline))
             try:
                 await self._listen(engine)
@@ -293,7 +294,7 @@ class Fuzzing:
         phases = tuple(phase.frozen(name) for name in self.wanted if (phase := self.phases.get(name)) is not None)
         if self.reason == "server_unavailable":
             self.stopped = self.stopped or "the service did not answer any more"
-        notes = [*self.notes, *gates.phase_notes(self.wanted, phases)]
+        notes = [*self.notes, *gates.phase_notes(self.wanted, phases, self.max_examples or 1)]
         if self.given_up:
             notes.append(
                 f"fuzzing: {self.given_up} answers were 429 or 503 although they were waited for; those cases tell nothing"

@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from upheld.run.fuzz import uniques
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+MOST_LOGINS = 5
+"""Logins of the throw-away account: each costs the service a hash."""
 KEPT_IDS = 100
 """Ids that are remembered for one family; older ones are likelier to be gone."""
 
@@ -30,6 +33,10 @@ class Steering:
         self.known: dict[str, deque[Any]] = {}
         for member, ids in job["known"].items():
             self.known[member] = deque(ids, maxlen=KEPT_IDS)
+        self.credentials: Mapping[str, str] = {}
+        """``$user`` and ``$password`` of a throw-away account that may be signed in again."""
+        self._logins = MOST_LOGINS
+        self._refresh_tokens: deque[str] = deque(maxlen=MOST_LOGINS)
         self._number = 0
         self._turn = self._picked = 0
 
@@ -69,6 +76,19 @@ class Steering:
             name for name, value in body.items() if isinstance(value, (str, int)) and str(value) in self._protected
         ]
         return {**body, **{name: self._nobody(body[name]) for name in named}} if named else body
+
+    def session(self, label: str, body: Any) -> Any:
+        """The body of a valid login or renewal with credentials that work, a few times: nobody guesses those.
+
+        Tokens to be renewed come from such logins alone, so that a reuse that the service detects ends no session of ours.
+        """
+        login, refresh = self._job["login"], self._job["refresh"]
+        if login is not None and label == login["label"] and self._logins > 0 and self.credentials:
+            self._logins -= 1
+            return _filled(body, login["fields"], self.credentials)
+        if refresh is not None and label == refresh["label"] and self._refresh_tokens:
+            return _filled(body, refresh["fields"], {"$refresh": self._refresh_tokens.popleft()})
+        return body
 
     # -- paths -----------------------------------------------------------------------------------------------------------
 
@@ -151,6 +171,11 @@ class Steering:
         """Remember ids that an answer shows to exist, forget those that it shows to be gone."""
         if not 200 <= status < 300:
             return
+        for step in (self._job["login"], self._job["refresh"]):
+            if step is not None and step["label"] == label and step["refresh"]:
+                self._refresh_tokens.extend(
+                    token for token in pointed(answer(), step["refresh"]) if isinstance(token, str)
+                )
         made = self._job["makers"].get(label)
         if made is not None:
             identifier = next(iter(pointed(answer(), made[1])), None)
@@ -177,6 +202,17 @@ class Steering:
         ids = self.known.setdefault(member, deque(maxlen=KEPT_IDS))
         if identifier not in ids:
             ids.append(identifier)
+
+
+def _filled(body: Any, fields: Mapping[str, str], values: Mapping[str, str]) -> Any:
+    for pointer, word in fields.items():
+        if word in values:
+            body = at(body, steps(pointer), partial(_constant, values[word]))
+    return body
+
+
+def _constant(value: Any, _: Any) -> Any:
+    return value
 
 
 def steps(pointer: str) -> list[str]:

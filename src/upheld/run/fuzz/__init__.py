@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from upheld.run.fuzz.values import EngineFinding, FuzzRun, PhaseRun
+from upheld.run.fuzz.values import SPENT, EngineFinding, FuzzRun, PhaseRun
 from upheld.verdict import Listener, silent
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
     from upheld.exchange import Exchange, Request, Response, Session
 
-__all__ = ["EngineFinding", "FuzzRun", "PhaseRun", "fuzz"]
+__all__ = ["SPENT", "EngineFinding", "FuzzRun", "PhaseRun", "fuzz"]
 
 
 async def fuzz(

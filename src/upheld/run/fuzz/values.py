@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from upheld.check import Finding
 from upheld.exchange import Exchange
 
+SPENT = "its requests were spent"
+"""`FuzzRun.stopped` of a run that used up its budget of requests."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineFinding:

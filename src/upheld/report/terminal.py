@@ -156,9 +156,17 @@ class _Page:
         rows = [_latency(row) for row in load.rows]
         verdicts = [row.verdict for row in load.rows]
         self._table(head, rows, left={0, 1, 7}, styles=[{7: _LOAD_COLOURS.get(verdict, "")} for verdict in verdicts])
+        undecided = [row for row in load.rows if row.verdict == "not decided"]
         for row in load.rows:
-            if row.reason:
+            if row.reason and (row not in undecided or self._verbose):
                 self._wrapped(f"{row.name}: {row.reason}", indent=2)
+        if undecided and not self._verbose:
+            these = plural(len(undecided), "row is", "rows are")
+            self._wrapped(
+                f"{len(undecided)} {these} not decided: too few requests to tell, either way. A longer run decides; --verbose and "
+                "the written reports tell how much longer each would take",
+                indent=2,
+            )
         self._line()
 
     def _groups(self) -> None:

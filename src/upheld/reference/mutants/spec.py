@@ -27,7 +27,8 @@ MUTANTS = (
         "spec/errors-documented",
         "No operation documents 429, although all but one are limited.",
         _no_429,
-        # A run with the committed contract sees that the served document differs from it.
-        also=("drift/served-contract",),
+        # A run with the committed contract sees that the served document differs from it; one with the served document
+        # meets 429s that it does not document.
+        also=("drift/served-contract", "http/undocumented-status"),
     ),
 )

@@ -2,8 +2,8 @@
 
     python benchmarks/fuzzing.py [--rounds 3] [--max-examples 50] [--faults all|none] [--seed 1]
 
-Prints requests served a second (counted by the backend) of both, over the whole run and without start-up, the ratio, the memory of
-the engine's process, and what each found. The target: a ratio of at least 0.9.
+Prints the engine's requests a second of both over the whole run, start-up included (ours with the repetition and reduction of every
+failure), the ratio, CPU time, and what only the plain engine found. The target: a ratio of at least 0.9, and nothing.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ async def ours(url: str, *, seed: int, max_examples: int, seconds: float = 300.0
             answer = await client.request(request.method, url + request.target, headers=headers, content=request.body)
             return Response(answer.status_code, Headers(answer.headers.multi_items()), answer.content)
 
-        before, began, cpu, own = served(url), time.monotonic(), children_cpu(), time.process_time()
+        began, cpu, own = time.monotonic(), children_cpu(), time.process_time()
         run = await fuzz(
             contract,
             document,
@@ -157,7 +157,22 @@ async def ours(url: str, *, seed: int, max_examples: int, seconds: float = 300.0
         )
         took = time.monotonic() - began
         found = {(finding.code, finding.operation) for finding in run.findings if not finding.flaky}
-        return Measured(served(url) - before, took, found, children_cpu() - cpu, time.process_time() - own), run
+        # The engine's requests alone, in the time of everything: repetitions and reductions of ours are quick ones.
+        sent = sum(statuses.values())
+        return Measured(sent, took, found, children_cpu() - cpu, time.process_time() - own), run
+
+
+def missing(theirs: set[tuple[str, str]], ours: set[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What only the plain engine found. It tells failures of scenarios without an operation, and undocumented methods of a path."""
+    codes = {code for code, _ in ours}
+    paths = {(code, label.split(" ")[1]) for code, label in ours}
+
+    def is_ours(code: str, label: str) -> bool:
+        if label == "Stateful tests":
+            return code in codes
+        return (code, label) in ours or (code == "ST204" and (code, label.split(" ")[1]) in paths)
+
+    return sorted(pair for pair in theirs if not is_ours(*pair))
 
 
 def children_cpu() -> float:
@@ -190,7 +205,7 @@ def main() -> None:
             f"seed {seed}: plain {left.requests} requests in {left.seconds:.1f} s = {left.rate:.0f}/s, {len(left.found)} found; "
             f"upheld {right.requests} in {right.seconds:.1f} s = {right.rate:.0f}/s, {len(right.found)} found; "
             f"ratio {right.rate / left.rate:.2f}; engine CPU ms/request {1000 * left.engine_cpu / left.requests:.1f} and "
-            f"{1000 * right.engine_cpu / right.requests:.1f}, parent {1000 * right.parent_cpu / right.requests:.1f}; only plain: {sorted(left.found - right.found)}; "
+            f"{1000 * right.engine_cpu / right.requests:.1f}, parent {1000 * right.parent_cpu / right.requests:.1f}; only plain: {missing(left.found, right.found)}; "
             f"phases {[(p.name, p.cases, p.seconds) for p in run.phases]}"
         )
     print(

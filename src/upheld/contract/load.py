@@ -43,7 +43,9 @@ def find(paths: Iterable[str | Path] = ()) -> tuple[Path, ...]:
         here = _in(path)
         if not here:
             where = f"{path}: no upheld.yaml here" if given else "no upheld.yaml here, nor in contracts/*/"
-            raise ContractError((Place(str(path)), f"{where}; four lines are enough to begin one (README.md, First contract)"))
+            raise ContractError(
+                (Place(str(path)), f"{where}; four lines are enough to begin one (README.md, First contract)")
+            )
         found += here
     return tuple(dict.fromkeys(found))
 

@@ -20,7 +20,18 @@ FORMATS: Mapping[str, str] = {
     "binary": "sample", "password": "Correct-horse-7-staple", "json-pointer": "/sample", "relative-json-pointer": "0",
     "regex": "^sample$", "decimal": "1.00",
 }  # fmt: skip
-_FIXED = frozenset(FORMATS) - {"email", "idn-email", "uuid", "uri", "url", "iri", "password", "binary", "byte", "base64"}
+_FIXED = frozenset(FORMATS) - {
+    "email",
+    "idn-email",
+    "uuid",
+    "uri",
+    "url",
+    "iri",
+    "password",
+    "binary",
+    "byte",
+    "base64",
+}
 """Formats whose values can't carry a token of ours."""
 # Fields that services check more closely than their documents say.
 BY_NAME: Mapping[str, str] = {

@@ -107,7 +107,7 @@ def from_regex(pattern: str, extra: int = 0, chooser: random.Random | None = Non
     """
     try:
         # The parser is CPython's own and private; where it changes, Hypothesis takes over.
-        from re import _parser as parser  # type: ignore[attr-defined]
+        from re import _parser as parser
 
         return _Generator(extra, chooser, plain).sequence(parser.parse(_python(pattern)))
     except (ImportError, re.error, NotImplementedError, RecursionError, OverflowError, ValueError):

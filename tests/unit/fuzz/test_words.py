@@ -18,13 +18,13 @@ CODES = ["ST101", "ST103", "ST105", "ST107", "ST108", "ST201", "ST202", "ST203",
 @pytest.mark.parametrize("code", CODES)
 def test_every_code_has_sentences(code: str, contract: Contract, by_code: Find) -> None:
     failure, sent = by_code(code)
-    finding = words.finding(code, failure.data, sent.exchange, contract.operation(sent.label))
+    finding = words.finding(failure, sent.exchange, contract.operation(sent.label))
     assert finding.expected
     assert finding.actual
     assert finding.sent.startswith(sent.exchange.request.method)
     assert finding.request == sent.exchange.request
     # The engine's own titles are not ours.
-    text = f"{finding.expected} {finding.actual} {finding.required}"
+    text = f"{finding.expected} {finding.actual}"
     for title in (
         "Undocumented",
         "API accepted schema-violating",
@@ -37,18 +37,18 @@ def test_every_code_has_sentences(code: str, contract: Contract, by_code: Find) 
 
 def test_sentences_name_what_was_seen(contract: Contract, by_code: Find) -> None:
     failure, sent = by_code("ST107")
-    finding = words.finding("ST107", failure.data, sent.exchange, contract.operation(sent.label))
+    finding = words.finding(failure, sent.exchange, contract.operation(sent.label))
     assert (finding.expected, finding.actual) == ("201 carries Location", "201 without Location")
     failure, sent = by_code("ST108")
-    finding = words.finding("ST108", failure.data, sent.exchange, contract.operation(sent.label))
+    finding = words.finding(failure, sent.exchange, contract.operation(sent.label))
     assert "/quantity" in finding.actual
     failure, sent = by_code("ST301")
-    assert "DELETE /items/" in words.finding("ST301", failure.data, sent.exchange, None).expected
+    assert "DELETE /items/" in words.finding(failure, sent.exchange, None).expected
 
 
 def test_one_framework_default_has_one_origin(contract: Contract, told: list[events.Sent]) -> None:
     origins = {
-        words.finding(failure.code, failure.data, sent.exchange, contract.operation(sent.label)).origin
+        words.finding(failure, sent.exchange, contract.operation(sent.label)).origin
         for sent in told
         for failure in sent.failures
         if failure.code == "ST204"

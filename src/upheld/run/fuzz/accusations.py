@@ -186,11 +186,10 @@ class Accusations:
             self.notes.append(f"fuzzing: {self._too_many} more failures of kinds that are told already")
         for (label, _, _, _), accusation in sorted(self._all.items(), key=lambda item: not item[1].repeated):
             failure, sent = accusation.shown
-            finding = words.finding(failure.code, failure.data, sent.exchange, self.contract.operation(label))
+            finding = words.finding(failure, sent.exchange, self.contract.operation(label))
             promised = judge.promised_by(failure, sent, self.contract)
-            required = finding.required
-            if promised == "policy" and required:
-                required = f"{required} (upheld.yaml)"
+            is_policy = promised == "policy"
+            required = words.required_by_policy(failure.code, sent.exchange) if is_policy else ""
             request = accusation.request or finding.request
             finding = replace(finding, request=request, minimal=accusation.minimal, required=required)
             yield EngineFinding(

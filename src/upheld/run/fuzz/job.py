@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from upheld.contract import shapes
 from upheld.contract.words import key, singular
+from upheld.exchange import NotJson, Response
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation
     from upheld.contract.model import JsonSchema, Resource
     from upheld.exchange import Session
+
+_OWN = frozenset({"id", "uuid", "sub", "user_id", "uid", "email", "username", "login", "user_name", "handle", "slug"})
 
 VERSION = 1
 """Version of the lines that the engine's process writes and of the job that it reads."""
@@ -119,9 +122,25 @@ def own_values(session: Session | None) -> Iterator[str]:
             claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
         except ValueError:
             continue
-        for name in ("sub", "user_id", "uid", "id", "email", "username") if isinstance(claims, dict) else ():
-            if isinstance(claims.get(name), (str, int)) and str(claims[name]):
-                yield str(claims[name])
+        yield from own_ids(Response.of(200, claims))
+
+
+def own_ids(response: Response) -> Iterator[str]:
+    """Names and ids in the answer of an operation about the caller."""
+    try:
+        document = response.json()
+    except NotJson:
+        return
+    if isinstance(document, dict):
+        for part in (document, *(value for value in document.values() if isinstance(value, dict))):
+            for name, value in part.items():
+                if (
+                    key(str(name)) in _OWN
+                    and isinstance(value, (str, int))
+                    and not isinstance(value, bool)
+                    and str(value)
+                ):
+                    yield str(value)
 
 
 # -- unique fields -------------------------------------------------------------------------------------------------------

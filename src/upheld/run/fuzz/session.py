@@ -13,21 +13,23 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from upheld.errors import HarnessError
+from upheld.exchange import Request
 from upheld.run.addresses import Addresses
 from upheld.run.fuzz import config
 from upheld.run.fuzz.accusations import Accusations
-from upheld.run.fuzz.job import job
+from upheld.run.fuzz.job import job, own_ids
 from upheld.run.fuzz.overlay import overlaid
 from upheld.run.fuzz.process import HOOKS, Engine
 from upheld.run.fuzz.repeat import Repeater
 from upheld.run.fuzz.tally import Tally
 from upheld.run.fuzz.values import SPENT as SPENT
 from upheld.run.fuzz.values import FuzzRun
+from upheld.steps import canary
 from upheld.verdict import Listener, Progress
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
-    from upheld.exchange import Exchange, Request, Response, Session
+    from upheld.exchange import Exchange, Response, Session
 
 BODY_LIMIT = 64 * 1024
 """Octets of a body that are recorded."""
@@ -105,6 +107,7 @@ class Fuzzing:
         """Raises `HarnessError` when the engine cannot run at all."""
         loop = asyncio.get_running_loop()
         began = loop.time()
+        await self._introduce()
         with tempfile.TemporaryDirectory(prefix="upheld-fuzz-") as folder:
             await self._engine(Engine(Path(folder)), began + self.seconds)
         left = max(began + self.seconds - loop.time(), min(self.seconds / 4, LONGEST_AFTER))
@@ -117,6 +120,17 @@ class Fuzzing:
                 raise
             self.tally.stopped = INTERRUPTED
         return self.tally.summed(loop.time() - began, self.wanted, self.max_examples, self.origin)
+
+    async def _introduce(self) -> None:
+        """Ask the service who we are, so that no unsafe request of the engine names our own accounts."""
+        operation = canary(self.contract)
+        if operation is None:
+            return
+        for session in filter(None, self.sessions.values()):
+            request = Request(operation.method, operation.path, session=session, operation=operation.label)
+            response = await self.accusations.repeater.send(request)
+            if response is not None and response.ok:
+                self.job["protected"] = sorted({*self.job["protected"], *own_ids(response)})
 
     # -- the engine ------------------------------------------------------------------------------------------------------
 

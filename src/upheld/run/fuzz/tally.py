@@ -11,11 +11,15 @@ from upheld.errors import HarnessError
 from upheld.run.fuzz import events, gates
 from upheld.run.fuzz.accusations import Accusations
 from upheld.run.fuzz.job import VERSION
+from upheld.run.fuzz.steering import SAFE
 from upheld.run.fuzz.values import SPENT, FuzzRun, PhaseRun
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
     from upheld.exchange import Exchange, Session
+
+REFUSALS = 3
+"""Operations that must refuse a credential, and none take it, until it counts as lost: one alone may have rules of its own."""
 
 
 class Tally:
@@ -47,6 +51,7 @@ class Tally:
         self.has_spoken = False
         self.began = time.time()
         self._phases: dict[str, _Phase] = {}
+        self._footings: dict[str, _Footing] = {}
 
     def take(self, line: Mapping[str, Any]) -> None:
         """One line. Kinds that are not known are left out: newer hooks may tell more."""
@@ -67,9 +72,24 @@ class Tally:
             self._phase(sent.phase).cases += 1
             if sent.is_own_method:
                 self.reached[sent.label][sent.exchange.response.status] += 1
+            self._watch_credential(sent)
         self.on_exchange(sent.exchange)
         self.accusations.take(sent)
         self.last = f"{sent.phase} {sent.label}"
+
+    def _watch_credential(self, sent: events.Sent) -> None:
+        """Notice when a credential of ours stops working: what follows is no finding about the service."""
+        session, status = sent.exchange.request.session, sent.exchange.response.status
+        if session is None or not sent.is_own_method or sent.exchange.request.operation is None:
+            return
+        footing = self._footings.setdefault(session.name, _Footing())
+        if 200 <= status < 300:
+            footing.refused.clear()
+            footing.works = True
+            if sent.exchange.request.method not in SAFE:
+                footing.last = f"{sent.exchange.request.method} {sent.exchange.request.path}"
+        elif status == 401:
+            footing.refused.add(sent.label)
 
     def _on_silence(self, line: Mapping[str, Any]) -> None:
         self.requests += 1
@@ -150,6 +170,12 @@ class Tally:
             findings = ()
             self.stopped = f"nearly every answer was 404; is {origin} the service that the contract describes?"
             notes = [f"fuzzing: {self.stopped}"]
+        lost = [(name, footing) for name, footing in self._footings.items() if len(footing.refused) >= REFUSALS]
+        for name, footing in lost:
+            since = f"after {footing.last}" if footing.works else "from the beginning"
+            notes.append(
+                f"fuzzing: the credential of {name} was refused {since}; what was sent with it since tells little"
+            )
         notes += self.accusations.notes
         self.defects += self.accusations.defects
         throttled = self.given_up > self.requests * gates.MOST_THROTTLED
@@ -165,7 +191,7 @@ class Tally:
                 )
             ),
             notes=tuple(dict.fromkeys(notes)),
-            complete=not (self.stopped or unfinished or self.defects or self.cut_short or throttled),
+            complete=not (self.stopped or unfinished or self.defects or self.cut_short or throttled or lost),
             phases=phases,
             requests=self.requests + self.accusations.repeater.requests,
             throttled=self.throttled,
@@ -173,6 +199,16 @@ class Tally:
             defects=tuple(dict.fromkeys(self.defects)),
             counts=dict(self.accusations.counts),
         )
+
+
+class _Footing:
+    """Whether one identity's credential still works."""
+
+    def __init__(self) -> None:
+        self.works = False
+        self.last = "anything that changes"
+        self.refused: set[str] = set()
+        """Operations that refused it since the last one that took it."""
 
 
 class _Phase:

@@ -12,8 +12,7 @@ from upheld.steps import describe
 if TYPE_CHECKING:
     from upheld.contract import Operation
     from upheld.exchange import Exchange
-
-Data = Mapping[str, Any]
+    from upheld.run.fuzz.events import Failure
 
 _PLACES = {
     "BODY": "the body",
@@ -102,17 +101,25 @@ def reason(status: int) -> str:
 # -- findings ------------------------------------------------------------------------------------------------------------
 
 
-def finding(code: str, data: Data, exchange: Exchange, operation: Operation | None) -> Finding:
+def finding(failure: Failure, exchange: Exchange, operation: Operation | None) -> Finding:
     """One failure in our words. The request is the exchange's own; a smaller one may replace it later."""
-    expected, actual, origin, required = _said(code, data, exchange, operation)
+    expected, actual, origin = _said(failure, exchange, operation)
     return Finding(
         expected=expected,
         actual=actual,
         sent=sent(exchange),
-        required=required,
         origin=origin,
         request=exchange.request,
     )
+
+
+def required_by_policy(code: str, exchange: Exchange) -> str:
+    """The promise of upheld.yaml that was laid over the document, for failures of that layer."""
+    if code != "ST107":
+        return "errors are problem documents (RFC 9457; upheld.yaml: errors.format)"
+    if exchange.response.status == 429:
+        return "429 carries Retry-After (RFC 9110 §10.2.3; upheld.yaml: rate_limit.retry_after)"
+    return "401 carries WWW-Authenticate (RFC 9110 §15.5.2)"
 
 
 def sent(exchange: Exchange) -> str:
@@ -126,32 +133,31 @@ def sent(exchange: Exchange) -> str:
     return f"{line}; valid by the contract" if exchange.intent == "valid" else line
 
 
-def _said(code: str, data: Data, exchange: Exchange, operation: Operation | None) -> tuple[str, str, str, str]:
-    """(expected, actual, origin, required)"""
+def _said(failure: Failure, exchange: Exchange, operation: Operation | None) -> tuple[str, str, str]:
+    """(expected, actual, origin)"""
+    code, data = failure.code, failure.data
     response = exchange.response
     status, kind = response.status, response.media_type or "no Content-Type"
     documented = ", ".join(sorted(operation.responses)) if operation is not None else ""
     shown = describe(response)
     match code:
         case "ST101" | "ST102":
-            return "a status below 500", shown, "", "no input of a client makes the service fail"
+            return "a status below 500", shown, ""
         case "ST103":
             return (
                 f"one of {documented or 'the documented statuses'}",
                 shown,
                 _shape(f"undocumented {status}", exchange),
-                "every status that is sent is documented",
             )
         case "ST104":
             wanted = ", ".join(data.get("media_types") or ())
-            return f"Content-Type: {wanted}", f"{status} without Content-Type", f"{status} without Content-Type", ""
+            return f"Content-Type: {wanted}", f"{status} without Content-Type", f"{status} without Content-Type"
         case "ST105" | "ST106":
             wanted = ", ".join(data.get("defined_content_types") or ()) or str(data.get("defined") or "")
             return (
                 f"Content-Type: {wanted}",
                 f"{status} with Content-Type: {response.headers.get('content-type', '')}",
                 f"{kind} for {_range(status)}" if status >= 400 else "",
-                "answers have a documented media type",
             )
         case "ST107":
             names = ", ".join(data.get("missing_headers") or ())
@@ -159,34 +165,32 @@ def _said(code: str, data: Data, exchange: Exchange, operation: Operation | None
                 f"{status} carries {names}",
                 f"{status} without {names}",
                 f"{status} without {names}",
-                "required response fields are sent",
             )
         case "ST108":
             where = "/".join(map(str, data.get("instance_path") or ()))
             what = str(data.get("validation_message") or "does not conform to the documented schema").rstrip(".")
             place = f"/{where}" if where else "the body"
+            if failure.check == "response_headers_conformance":
+                return f"the fields of {status} conform to their documented schemas", f"{reason(status)}: {what}", ""
             return (
                 f"the body of {status} conforms to its documented schema",
                 f"{reason(status)}: {place}: {what}",
                 f"{_range(status)} bodies: {place}: {what}" if status >= 400 else "",
-                "response bodies conform to their schema",
             )
         case "ST109" | "ST110" | "ST111":
             what = data.get("validation_message") or "the body cannot be read"
-            return f"the body of {status} can be read as {kind}", f"{shown}: {what}", "", ""
+            return f"the body of {status} can be read as {kind}", f"{shown}: {what}", ""
         case "ST201":
             return (
                 "the request is refused with a 4xx",
                 f"accepted with {reason(status)}",
                 "",
-                "what the contract's schema forbids is refused",
             )
         case "ST202":
             return (
                 "a request that conforms to the contract is accepted",
                 f"refused with {shown}",
                 "",
-                "what the contract's schema allows is accepted",
             )
         case "ST203":
             name = data.get("header_name") or "the field"
@@ -195,7 +199,6 @@ def _said(code: str, data: Data, exchange: Exchange, operation: Operation | None
                 f"without {name} the answer is one of {wanted}",
                 shown,
                 f"{name} is not required",
-                f"{name} is required",
             )
         case "ST204":
             method = data.get("method") or exchange.request.method
@@ -204,13 +207,11 @@ def _said(code: str, data: Data, exchange: Exchange, operation: Operation | None
                     "405 carries Allow",
                     "405 without Allow",
                     "405 without Allow",
-                    "405 lists the methods in Allow (RFC 9110 §15.5.6)",
                 )
             return (
                 f"{method}, which the path does not document, is answered with 405",
                 shown,
                 f"undocumented {method} is answered with {status}",
-                "",
             )
         case "ST205":
             missing, extra = data.get("missing_methods") or (), data.get("undocumented_methods") or ()
@@ -220,27 +221,24 @@ def _said(code: str, data: Data, exchange: Exchange, operation: Operation | None
                 "Allow lists the methods that the path documents",
                 f"Allow: {data.get('allow_header', '')}, {' and '.join(parts)}",
                 "Allow leaves out documented methods" if missing else "Allow adds undocumented methods",
-                "",
             )
         case "ST301":
             return (
                 f"404 or 410 after {data.get('free') or 'the deletion'}",
                 f"{data.get('usage') or exchange.request.method} was answered with {reason(status)}",
                 "",
-                "what was deleted is gone",
             )
         case "ST302":
             return (
                 f"what {data.get('created_with') or 'the creation'} made can be reached",
                 f"{data.get('not_available_with') or exchange.request.method} was answered with {reason(status)}",
                 "",
-                "what was created is there",
             )
         case "ST401":
             how = "without credentials" if data.get("scenario") == "no_auth" else "with credentials that nobody issued"
-            return f"401 or 403 {how}", f"{shown} {how}", "", "secured operations refuse callers whom they do not know"
+            return f"401 or 403 {how}", f"{shown} {how}", ""
         case _:
-            return "the answer conforms to the contract", shown, "", ""
+            return "the answer conforms to the contract", shown, ""
 
 
 def _range(status: int) -> str:

@@ -7,8 +7,8 @@ from base64 import urlsafe_b64encode
 from typing import Any
 
 from upheld.contract import Contract
-from upheld.exchange import Session
-from upheld.run.fuzz.job import job, own_values, who_calls
+from upheld.exchange import Response, Session
+from upheld.run.fuzz.job import job, own_ids, own_values, who_calls
 
 from .conftest import ANN, Document, MakeContract
 
@@ -91,3 +91,10 @@ def test_our_own_names_and_ids_are_protected(contract: Contract) -> None:
     assert made(contract, user=session, protected=("more",))["protected"] == [
         "eve@example.com", "more", "root@example.com", "u-77", "x@example.com",
     ]  # fmt: skip
+
+
+def test_an_answer_about_us_tells_what_we_are_called() -> None:
+    answer = Response.of(200, {"id": 7, "name": "Eve", "data": {"userName": "eve", "active": True, "uuid": ""}})
+    assert set(own_ids(answer)) == {"7", "eve"}
+    assert set(own_ids(Response.of(200, [{"id": 7}]))) == set()
+    assert set(own_ids(Response(200, body=b"<html>"))) == set()

@@ -123,3 +123,23 @@ def test_another_version_of_the_hooks_is_refused(make: Callable[..., Tally]) -> 
 
 def test_lines_of_a_new_kind_are_left_out(make: Callable[..., Tally]) -> None:
     make().take({"t": "something-new", "x": 1})
+
+
+def authenticated(line: dict[str, Any], label: str, status: int) -> dict[str, Any]:
+    method, path = label.split(" ")
+    return {**line, "t": "x", "op": label, "m": method, "u": path, "st": status, "who": "user", "own": True, "failures": [], "probe": False}  # fmt: skip
+
+
+def test_a_credential_that_stops_working_is_told(make: Callable[..., Tally], lines: Lines) -> None:
+    line = next(line for line in lines if line["t"] == "x")
+    told = [authenticated(line, "DELETE /users/7", 204)]
+    told += [authenticated(line, label, 401) for label in ("GET /me", "GET /orders", "POST /items", "GET /me")]
+    run = summed(make(), told)
+    assert any("the credential of ann was refused after DELETE /users/7" in note for note in run.notes)
+    assert not run.complete
+    back = [*told, authenticated(line, "GET /me", 200)]
+    assert not any("credential" in note for note in summed(make(), back).notes)
+    never = summed(make(), told[1:])
+    assert any("refused from the beginning" in note for note in never.notes)
+    one = summed(make(), [authenticated(line, "GET /me", 401)] * 9)
+    assert not any("credential" in note for note in one.notes)

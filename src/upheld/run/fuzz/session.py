@@ -44,6 +44,7 @@ PLENTY, PLENTY_FROM = 1.5, 20.0
 """How much more time the engine believes to have when one round was asked for, and from how many seconds on. It shares its time
 out evenly between operations, and one that is slower than the others needs more; that the whole ends in time is our watch."""
 _TICK = 0.2
+_ABOUT_US = frozenset({"me", "self", "profile", "whoami", "current", "user", "account", "userinfo"})
 
 
 class Fuzzing:
@@ -124,7 +125,7 @@ class Fuzzing:
     async def _introduce(self) -> None:
         """Ask the service who we are, so that no unsafe request of the engine names our own accounts."""
         operation = canary(self.contract)
-        if operation is None:
+        if operation is None or operation.path.rstrip("/").rsplit("/", 1)[-1] not in _ABOUT_US:
             return
         for session in filter(None, self.sessions.values()):
             request = Request(operation.method, operation.path, session=session, operation=operation.label)

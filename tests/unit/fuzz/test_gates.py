@@ -36,7 +36,7 @@ def test_what_answered_2xx_is_not_lost() -> None:
             {"silences": {"GET /b": 1}, "reached": {"GET /a": {200: 1}}, "cut_short": ["GET /b"]},
             "no answer to 1 request",
         ),
-        ({"cut_short": ["GET /b"]}, "cut short: the time was over before all its cases were sent"),
+        ({"cut_short": ["GET /b"]}, "cut short: its share of the time was over before all its cases were sent"),
         ({"reached": {"GET /a": {200: 1}}, "cut_short": ["GET /b"]}, "the time was over before it"),
         ({"dangerous": {"GET /b": "it ends the session"}}, "never sent by fuzzing: it ends the session"),
     ],

@@ -58,7 +58,7 @@ def lost_operations(
             )
             reasons.append(f"never answered 2xx: {seen}")
         elif label in cut_short:
-            reasons.append("cut short: the time was over before all its cases were sent")
+            reasons.append("cut short: its share of the time was over before all its cases were sent")
         if reasons:
             lost.append((label, "; ".join(reasons)))
     return lost

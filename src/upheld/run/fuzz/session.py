@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from upheld.errors import HarnessError
 from upheld.exchange import Request
 from upheld.run.addresses import Addresses
-from upheld.run.fuzz import config
+from upheld.run.fuzz import config, seeding
 from upheld.run.fuzz.accusations import Accusations
 from upheld.run.fuzz.job import job, own_ids
 from upheld.run.fuzz.overlay import overlaid
@@ -40,9 +40,10 @@ GRACE = 4.0
 LONGEST_AFTER = 15.0
 """Seconds past its time that repeating and reducing may take."""
 INTERRUPTED = "interrupted"
-PLENTY, PLENTY_FROM = 1.5, 20.0
-"""How much more time the engine believes to have when one round was asked for, and from how many seconds on. It shares its time
-out evenly between operations, and one that is slower than the others needs more; that the whole ends in time is our watch."""
+COVERAGE_SHARE, FROM_SECONDS = 0.75, 20.0
+"""How much of the time the phases that enumerate may take when one round was asked for, and from how many seconds on. The engine
+shares time out evenly between operations and gives the repeatable phases as much as these; it is told of more time than there is,
+because one operation that is slower than the others needs more. That the whole ends in time is our watch."""
 _TICK = 0.2
 _ABOUT_US = frozenset({"me", "self", "profile", "whoami", "current", "user", "account", "userinfo"})
 
@@ -83,7 +84,9 @@ class Fuzzing:
         self.token = token
         self.listener = listener
         one_pass = max_examples is not None
-        plenty = PLENTY if one_pass and seconds >= PLENTY_FROM else 1.0
+        repeatable = len({"fuzzing", "stateful"} & set(self.wanted))
+        is_generous = one_pass and seconds >= FROM_SECONDS
+        plenty = max(1.0, COVERAGE_SHARE * (repeatable + 1)) if is_generous else 1.0
         self.engine_seconds = max(1, int((seconds - START_UP) * plenty))
         self.job = job(
             contract,
@@ -109,6 +112,8 @@ class Fuzzing:
         loop = asyncio.get_running_loop()
         began = loop.time()
         await self._introduce()
+        send = self.accusations.repeater.send
+        self.job["known"] = await seeding.members(self.contract, self.job, self.sessions, send)
         with tempfile.TemporaryDirectory(prefix="upheld-fuzz-") as folder:
             await self._engine(Engine(Path(folder)), began + self.seconds)
         left = max(began + self.seconds - loop.time(), min(self.seconds / 4, LONGEST_AFTER))

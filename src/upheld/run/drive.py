@@ -202,12 +202,14 @@ class Driver:
 
     async def send_from(self, request: Request, address: str | None) -> Response:
         """Send outside a dialogue (sign-in, canary, clean re-send), backing off where told to."""
-        stand = _Stand("upheld", address, studies_limits=False)
+        # A source of its own: two registrations that show the same are two sightings, and can't be repeated with one body.
+        self._lanes += 1
+        stand = _Stand(f"sign-in #{self._lanes}", address, studies_limits=False)
         return await self._exchange(request, stand, False, holds_slot=False)
 
     async def ask(self, request: Request) -> Response:
         """Send once from a fresh address; any answer is one, also 429."""
-        stand = _Stand("upheld", self.addresses.fresh(), studies_limits=True)
+        stand = _Stand("canary", self.addresses.fresh(), studies_limits=True)
         return await self._exchange(request, stand, False, holds_slot=False)
 
     async def resend(self, request: Request) -> Response:

@@ -16,7 +16,7 @@ def _rule(ctx: Context, name: str) -> Rule:
 
 
 def _off_by_one(ctx: Context) -> None:
-    limit = _rule(ctx, "refresh").limit
+    limit = _rule(ctx, "login").limit
     limit.limit = type(limit.limit)(limit.limit.amount - 1, limit.limit.multiples)
 
 
@@ -40,7 +40,7 @@ MUTANTS = (
     Mutant(
         name="ratelimit/off-by-one",
         requirement="ratelimit/quota",
-        says="The limiter of the refresh compares with < where it means <=, and refuses the last request of the quota.",
+        says="The limiter of the login compares with < where it means <=, and refuses the last request of the quota.",
         apply=_off_by_one,
     ),
     Mutant(

@@ -43,6 +43,7 @@ def test_what_must_always_be_said_is_said(make_contract: MakeContract) -> None:
 
 def test_only_the_wanted_phases_run(make_contract: MakeContract) -> None:
     phases = parsed(make_contract())["phases"]
+    assert phases["coverage"]["operation-ordering"] == "none"
     assert {name: phase["enabled"] for name, phase in phases.items()} == {
         "examples": False,
         "coverage": True,

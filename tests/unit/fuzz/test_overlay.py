@@ -108,3 +108,11 @@ def test_schemes_that_the_engine_cannot_probe_become_bearer(make_contract: MakeC
 def test_who_hashes_passwords_comes_last(make_contract: MakeContract) -> None:
     contract = make_contract({"auth": {"login": {"op": "POST /items", "body": {"name": "$user", "sku": "$password"}}}})
     assert list(overlaid(contract, contract.document)["paths"])[-1] == "/items"
+
+
+def test_what_makes_things_is_tried_before_what_deletes_them(make_contract: MakeContract) -> None:
+    contract = make_contract()
+    paths = overlaid(contract, contract.document)["paths"]
+    assert list(paths["/items"]) == ["post", "get"]
+    assert [method for method in paths["/items/{item_id}"] if method != "parameters"] == ["get", "put", "delete"]
+    assert list(paths).index("/items") < list(paths).index("/items/{item_id}")

@@ -95,6 +95,19 @@ def test_it_gives_up_after_three_tries(slept: list[float]) -> None:
     assert scripted.sent == transport.TRIES
 
 
+def test_past_its_end_nothing_is_sent() -> None:
+    patience = Patience([], 1)
+    patience.take()
+    patience.end = time.time() - 1
+    with pytest.raises(KeyboardInterrupt):
+        patience.take()
+    assert patience.over
+    asked = Patience([], 1)
+    asked.stop()
+    with pytest.raises(KeyboardInterrupt):
+        asked.take()
+
+
 def test_retry_after() -> None:
     assert retry_after("7") == 7
     assert retry_after(None) == retry_after("") == retry_after("soon") == 1.0

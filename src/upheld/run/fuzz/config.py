@@ -59,13 +59,19 @@ def engine_config(
         _table("cache", {"enabled": False}),
         # Left on, the engine registers accounts on the target without being asked.
         _table("auth", {"auto-signup": False}),
-        *(_table(f"phases.{name}", {"enabled": name in phases}) for name in PHASES),
+        *(_table(f"phases.{name}", _phase(name, phases)) for name in PHASES),
         # A single slow answer on a busy machine is no finding, and a tail is never seen: load runs judge latency.
         # Object-level authorization needs two peers and reads only; our own checks cover it.
         _table("checks.object_level_authorization", {"enabled": False}),
     ]
     lines += _operations(contract, max_examples)
     return "\n".join(lines)
+
+
+def _phase(name: str, phases: tuple[str, ...]) -> dict[str, Any]:
+    # The order of the document, which is made for it, not the engine's guess at what depends on what.
+    ordering = {} if name == "stateful" else {"operation-ordering": "none"}
+    return {"enabled": name in phases, **ordering}
 
 
 def _operations(contract: Contract, max_examples: int | None) -> list[str]:

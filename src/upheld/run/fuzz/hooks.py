@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,27 @@ def _die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-_JOB: dict[str, Any] = json.loads(Path(os.environ["UPHELD_FUZZ_JOB"]).read_bytes())
-_die_with_parent(_JOB["parent"])
+def _job(path: Path) -> dict[str, Any]:
+    """The job, which the parent writes while the engine is being loaded. Killed by the parent when it never does."""
+    while not path.exists():
+        time.sleep(0.02)
+    read: dict[str, Any] = json.loads(path.read_bytes())
+    return read
+
+
+_die_with_parent(int(os.environ["UPHELD_FUZZ_PARENT"]))
+_JOB = _job(Path(os.environ["UPHELD_FUZZ_JOB"]))
 _SECRETS: dict[str, Any] = json.loads(os.environ.pop("UPHELD_FUZZ_SECRETS"))
 _CREDENTIALS: dict[str, list[list[str]]] = _SECRETS["fields"]
 _LIMIT: int = _JOB["body_limit"]
 _steering = Steering(_JOB)
 _steering.credentials = _SECRETS["login"]
 _patience = transport.Patience(_JOB["addresses"], _JOB["wait_budget"], _JOB["requests"])
+_patience.end = _JOB["end"]
 transport.install(_patience)
+# Asked to stop, the case that is sent ends the engine's work, and what was judged until then is told. An interrupt from outside
+# would lose the cases of the operation that is being tried.
+signal.signal(signal.SIGUSR1, lambda *_: _patience.stop())
 _pipe = os.fdopen(int(os.environ["UPHELD_FUZZ_FD"]), "wb", buffering=1 << 16)
 _known: dict[str, bool] = {}
 """Case id → whether all that it refers to was seen to exist. The engine's worker writes it, the handler takes out."""
@@ -219,6 +232,7 @@ class Teller(cli.EventHandler[Any]):
                 given_up=sum(_patience.given_up.values()),
                 waited=_patience.waited,
                 spent=_patience.spent,
+                over=_patience.over,
             )
             _pipe.flush()
 

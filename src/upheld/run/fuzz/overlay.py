@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PROBLEM = "application/problem+json"
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
+_TRIED = ("post", "get", "head", "options", "trace", "put", "patch", "delete")
 _STRING = {"type": "string"}
 
 
@@ -51,11 +52,27 @@ def overlaid(contract: Contract, document: Mapping[str, Any]) -> dict[str, Any]:
             raw.pop("servers", None)
             raw["responses"] = _responses(contract, operation, raw.get("responses"), moved)
             paths.setdefault(operation.path, dict(shared))[method] = raw
-    # The engine shares its time out evenly and hands on what is left over: whoever hashes passwords comes last.
-    slow = {operation.path for operation in contract.operations if contract.latency_class(operation) == "auth"}
-    copied["paths"] = dict(sorted(paths.items(), key=lambda item: item[0] in slow))
+    copied["paths"] = _ordered(contract, paths)
     _bearer(copied)
     return copied
+
+
+def _ordered(contract: Contract, paths: Mapping[str, Any]) -> dict[str, Any]:
+    """Paths and methods in the order in which they are to be tried: what makes things first, what deletes them last.
+
+    The engine shares its time out evenly and hands on what is left over, so whoever hashes passwords comes last of all.
+    """
+    slow = {operation.path for operation in contract.operations if contract.latency_class(operation) == "auth"}
+    auth = {step.operation.path for step in (contract.auth.refresh, contract.auth.logout) if step is not None}
+
+    def when(path: str) -> tuple[bool, bool, int]:
+        return path in slow, path in auth, path.count("{")
+
+    def tried(item: Mapping[str, Any]) -> dict[str, Any]:
+        methods = [method for method in _TRIED if method in item]
+        return {**{key: value for key, value in item.items() if key not in _METHODS}, **{m: item[m] for m in methods}}
+
+    return {path: tried(paths[path]) for path in sorted(paths, key=when)}
 
 
 def _template(pointer: str) -> str | None:

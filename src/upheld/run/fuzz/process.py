@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,10 @@ class Engine:
         self._reader: asyncio.StreamReader | None = None
         self._transport: asyncio.ReadTransport | None = None
 
-    async def start(
-        self, document: Mapping[str, Any], config: str, job: Mapping[str, Any], secrets: Mapping[str, Any]
-    ) -> None:
-        """Write what it reads and start it. Raises `HarnessError` when it can't be."""
-        job = {**job, "parent": os.getpid()}
+    async def start(self, document: Mapping[str, Any], config: str, secrets: Mapping[str, Any]) -> None:
+        """Write what it reads and start it; it waits for its job. Raises `HarnessError` when it can't be started."""
         (self.folder / "openapi.json").write_text(json.dumps(document, default=str))
         (self.folder / "engine.toml").write_text(config)
-        (self.folder / "job.json").write_text(json.dumps(job))
         read, write = os.pipe()
         try:
             with (self.folder / "output.txt").open("wb") as output:
@@ -69,6 +66,12 @@ class Engine:
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(read, "rb", buffering=0))
 
+    def give(self, job: Mapping[str, Any]) -> None:
+        """Let it begin."""
+        unfinished = self.folder / "job.part"
+        unfinished.write_text(json.dumps(job))
+        unfinished.rename(self.folder / "job.json")
+
     def _environment(self, write: int, secrets: Mapping[str, Any]) -> dict[str, str]:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("SCHEMATHESIS_", "PYTEST_"))
@@ -76,11 +79,13 @@ class Engine:
         no_proxy = ",".join(filter(None, [inherited.get("NO_PROXY", ""), "localhost,127.0.0.0/8,::1"]))
         return {
             **inherited,
+            **_compiled(inherited),
             "UPHELD_FUZZ_JOB": str(self.folder / "job.json"),
             "UPHELD_FUZZ_FD": str(write),
+            "UPHELD_FUZZ_PARENT": str(os.getpid()),
             "UPHELD_FUZZ_SECRETS": json.dumps(secrets),
             # Its tables of characters cost 0.6 s and 180 MB to make anew in each run.
-            "HYPOTHESIS_STORAGE_DIRECTORY": str(_cache() or self.folder / "hypothesis"),
+            "HYPOTHESIS_STORAGE_DIRECTORY": str(_cache("hypothesis") or self.folder / "hypothesis"),
             # Sets of names are walked in one order, so that a seed gives one sequence.
             "PYTHONHASHSEED": "0",
             "NO_PROXY": no_proxy,
@@ -109,8 +114,12 @@ class Engine:
             return "\n".join(line for line in text.splitlines() if line.strip())[-1500:]
         return ""
 
+    def ask_to_stop(self) -> None:
+        """Let it end its work with the next request: what it has judged is still told."""
+        self._signal(signal.SIGUSR1)
+
     def interrupt(self) -> None:
-        """Ask it to end its work: what it has judged is still told."""
+        """End its work now; what it was trying is lost."""
         self._signal(signal.SIGINT)
 
     def kill(self) -> None:
@@ -139,9 +148,22 @@ class Engine:
         return status
 
 
-def _cache() -> Path | None:
+def _compiled(environment: dict[str, str]) -> dict[str, str]:
+    """Where Python keeps compiled modules. Forbidden to write any, it would compile the engine anew for each run: a second."""
+    spec = find_spec("schemathesis")
+    if not environment.get("PYTHONDONTWRITEBYTECODE") or spec is None or spec.origin is None:
+        return {}
+    folder = _cache("python")
+    if folder is None or Path(cache_from_source(spec.origin)).exists():
+        return {}
+    # Not beside the sources, where somebody does not want them.
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)}
+
+
+def _cache(name: str) -> Path | None:
+    """A folder of ours that outlives the run; None where there can be none."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(base) / "upheld" / "hypothesis"
+    folder = Path(base) / "upheld" / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

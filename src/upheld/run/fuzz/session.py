@@ -22,8 +22,8 @@ from upheld.run.fuzz.overlay import overlaid
 from upheld.run.fuzz.process import HOOKS, Engine
 from upheld.run.fuzz.repeat import Repeater
 from upheld.run.fuzz.tally import Tally
+from upheld.run.fuzz.values import OVER, FuzzRun
 from upheld.run.fuzz.values import SPENT as SPENT
-from upheld.run.fuzz.values import FuzzRun
 from upheld.steps import canary
 from upheld.verdict import Listener, Progress
 
@@ -111,9 +111,6 @@ class Fuzzing:
         """Raises `HarnessError` when the engine cannot run at all."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        await self._introduce()
-        send = self.accusations.repeater.send
-        self.job["known"] = await seeding.members(self.contract, self.job, self.sessions, send)
         with tempfile.TemporaryDirectory(prefix="upheld-fuzz-") as folder:
             await self._engine(Engine(Path(folder)), began + self.seconds)
         left = max(began + self.seconds - loop.time(), min(self.seconds / 4, LONGEST_AFTER))
@@ -128,15 +125,16 @@ class Fuzzing:
         return self.tally.summed(loop.time() - began, self.wanted, self.max_examples, self.origin)
 
     async def _introduce(self) -> None:
-        """Ask the service who we are, so that no unsafe request of the engine names our own accounts."""
+        """Ask the service who we are, so that no unsafe request names our own accounts, and make a few things to begin with."""
+        send = self.accusations.repeater.send
         operation = canary(self.contract)
-        if operation is None or operation.path.rstrip("/").rsplit("/", 1)[-1] not in _ABOUT_US:
-            return
-        for session in filter(None, self.sessions.values()):
-            request = Request(operation.method, operation.path, session=session, operation=operation.label)
-            response = await self.accusations.repeater.send(request)
-            if response is not None and response.ok:
-                self.job["protected"] = sorted({*self.job["protected"], *own_ids(response)})
+        if operation is not None and operation.path.rstrip("/").rsplit("/", 1)[-1] in _ABOUT_US:
+            for session in filter(None, self.sessions.values()):
+                request = Request(operation.method, operation.path, session=session, operation=operation.label)
+                response = await send(request)
+                if response is not None and response.ok:
+                    self.job["protected"] = sorted({*self.job["protected"], *own_ids(response)})
+        self.job["known"] = await seeding.members(self.contract, self.job, self.sessions, send)
 
     # -- the engine ------------------------------------------------------------------------------------------------------
 
@@ -157,18 +155,23 @@ class Fuzzing:
             request_timeout=round(min(10.0, max(2.0, self.seconds / 10)), 1),
         )
         try:
-            await engine.start(
-                overlaid(self.contract, self.document), text, self.job, {"fields": fields, "login": login}
-            )
+            await engine.start(overlaid(self.contract, self.document), text, {"fields": fields, "login": login})
+            # While the engine is being loaded: a second or more.
+            await self._introduce()
+            grace = GRACE / 2 if self.max_examples is None else 0.0
+            self.job["end"] = time.time() + deadline - asyncio.get_running_loop().time() + grace
+            engine.give(self.job)
             watchdog = asyncio.create_task(self._watchdog(engine, deadline))
             try:
                 await self._listen(engine)
             except asyncio.CancelledError:
                 # The first cancellation stops the engine and keeps what was found; a second one passes.
                 self.tally.stopped = INTERRUPTED
-                engine.interrupt()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._listen(engine), GRACE)
+                for stop in (engine.ask_to_stop, engine.interrupt):
+                    stop()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._listen(engine), GRACE / 2)
+                        break
                 engine.kill()
             finally:
                 watchdog.cancel()
@@ -180,17 +183,17 @@ class Fuzzing:
         self._ended(engine, status)
 
     async def _watchdog(self, engine: Engine, deadline: float) -> None:
+        """The engine keeps to its time by itself, unless it hangs in one request."""
         loop = asyncio.get_running_loop()
-        grace = GRACE if self.max_examples is None else 0.0
-        await asyncio.sleep(max(0.0, deadline + grace - loop.time()))
-        self.tally.stopped = self.tally.stopped or "its time was over"
+        await asyncio.sleep(max(0.0, deadline + GRACE - loop.time()))
+        self.tally.stopped = self.tally.stopped or OVER
         engine.interrupt()
         await asyncio.sleep(GRACE)
         self.tally.notes.append("fuzzing: the engine did not end when it was asked to, and was killed")
         engine.kill()
 
     def _ended(self, engine: Engine, status: int | None) -> None:
-        if not self.tally.has_spoken:
+        if not self.tally.has_spoken and not self.tally.stopped:
             raise HarnessError(f"the fuzzing engine ended (status {status}) before it began:\n{engine.output}")
         if not self.tally.reason and not self.tally.stopped:
             self.tally.stopped = f"the engine ended early (status {status})"

@@ -12,7 +12,7 @@ from upheld.run.fuzz import events, gates
 from upheld.run.fuzz.accusations import Accusations
 from upheld.run.fuzz.job import VERSION
 from upheld.run.fuzz.steering import SAFE
-from upheld.run.fuzz.values import SPENT, FuzzRun, PhaseRun
+from upheld.run.fuzz.values import OVER, SPENT, FuzzRun, PhaseRun
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
@@ -147,6 +147,8 @@ class Tally:
         self.throttled, self.given_up = line["throttled"], line["given_up"]
         if line.get("spent"):
             self.stopped = self.stopped or SPENT
+        elif line.get("over"):
+            self.stopped = self.stopped or OVER
 
     def _phase(self, name: str) -> _Phase:
         return self._phases.setdefault(name, _Phase())

@@ -30,6 +30,9 @@ class Patience:
         self.requests = requests
         """How many may still be sent; None for as many as there is time for."""
         self.spent = False
+        self.end = float("inf")
+        """Wall-clock time after which nothing is sent."""
+        self.over = False
         self.waited = 0.0
         self.seen: Counter[int] = Counter()
         self.given_up: Counter[int] = Counter()
@@ -47,13 +50,23 @@ class Patience:
             return self._adapters[number]
 
     def take(self) -> None:
-        """Account for a request about to be sent. Past the budget it ends the engine's work as Ctrl-C does."""
+        """Account for a request about to be sent. Past a budget it ends the engine's work as Ctrl-C does.
+
+        In the thread that sends: from there the engine still tells what it judged, from outside it would not.
+        """
+        if time.time() >= self.end:
+            self.over = True
+            raise KeyboardInterrupt
         with self._lock:
             if self.requests is not None:
                 if self.requests <= 0:
                     self.spent = True
                     raise KeyboardInterrupt
                 self.requests -= 1
+
+    def stop(self) -> None:
+        """Send nothing any more. Called from a signal handler, so it takes no lock."""
+        self.end = 0.0
 
     def move(self) -> bool:
         """Go on from the next source address: a limit keyed by address has not seen it. False when none is left."""

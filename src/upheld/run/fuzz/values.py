@@ -10,6 +10,8 @@ from upheld.exchange import Exchange
 
 SPENT = "its requests were spent"
 """`FuzzRun.stopped` of a run that used up its budget of requests."""
+OVER = "its time was over"
+"""`FuzzRun.stopped` of a run that had more to do than time."""
 
 
 @dataclass(frozen=True, slots=True)

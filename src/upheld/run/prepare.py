@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,14 +101,20 @@ def enter(stack: contextlib.ExitStack, targets: dict[str, Target]) -> dict[str, 
         return {name: stack.enter_context(target) for name, target in targets.items()}
     for target in targets.values():
         stack.callback(target.close)
+    starting: dict[str, Future[Running]] = {}
     with ThreadPoolExecutor(len(targets)) as pool:
-        starting = {name: pool.submit(target.open) for name, target in targets.items()}
         try:
+            for name, target in targets.items():
+                starting[name] = pool.submit(target.open)
             return {name: future.result() for name, future in starting.items()}
         except BaseException:
-            # One that is not coming up is not waited for, neither when the other failed nor on Ctrl-C.
-            for target in targets.values():
-                target.close()
+            # One that is not coming up is not waited for, neither when the other failed nor on Ctrl-C. One that was only about to
+            # be started is closed as soon as it has been.
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(future.done() for future in starting.values()):
+                for target in targets.values():
+                    target.close()
+                wait(starting.values(), timeout=0.1)
             raise
 
 

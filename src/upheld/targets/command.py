@@ -102,6 +102,8 @@ class _Started(Running):
         self._scratch = Path(tempfile.mkdtemp(prefix="upheld-target-"))
         self._process: Process | None = None
         self._last_words = ""
+        self._ended = False
+        """Another thread may end it while it is being started."""
 
     @property
     def output(self) -> str:
@@ -128,6 +130,7 @@ class _Started(Running):
         self._start()
 
     def end(self) -> None:
+        self._ended = True
         self._stop()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -140,8 +143,13 @@ class _Started(Running):
         argv = ["/bin/sh", "-c", *words] if isinstance(target.start, str) else words
         own = {key: _placed(value, places) for key, value in target.env.items()}
         env = {"PYTHONUNBUFFERED": "1", **os.environ, "PORT": port, **own}
-        self._process = Process(argv, scratch=self._scratch, cwd=target.cwd, env=env, grace=target.grace)
-        self._wait(self._process)
+        if not self._ended:
+            self._process = Process(argv, scratch=self._scratch, cwd=target.cwd, env=env, grace=target.grace)
+        process = self._process
+        if self._ended or process is None:
+            self._stop()
+            raise TargetUnreachable(f"{target.name} was stopped while it was being started")
+        self._wait(process)
 
     def _stop(self) -> None:
         if self._process is not None:

@@ -49,6 +49,7 @@ PARTS: dict[str, tuple[set[str], set[str]]] = {
         | {"pydantic", "pydantic_core", "pydantic_settings", "email_validator", "yaml"},
     ),
     "cli": (CATALOGUE | {"checks", "run", "report", "load", "targets", "verdict"}, {"click", "rich"}),
+    "__main__": ({"cli"}, set()),
 }
 COMES_WITH = {
     # Imported, but which version is decided by the package that hands us its objects.

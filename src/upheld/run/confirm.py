@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 from upheld.check import CannotProve, Finding
 from upheld.exchange import Exchange
+from upheld.run.fuzz.job import unique_fields
+from upheld.run.fuzz.repeat import encoded, parsed
+from upheld.run.fuzz.steering import at, steps
+from upheld.run.fuzz.uniques import fits, fresh
 from upheld.run.reach import together
 from upheld.run.watch import Sighting, Tally, Watch, origin_of
 
@@ -37,6 +44,8 @@ class Confirmation:
         self._play = play
         self._resend = resend
         self._again: dict[str, asyncio.Future[list[Exchange]]] = {}
+        self._token = f"r{secrets.token_hex(4)}"
+        self._numbers = count(1)
 
     async def all(self) -> Confirmed:
         """For (check, subject, origin): whether it was seen again."""
@@ -77,7 +86,21 @@ class Confirmation:
     async def _alone(self, sighting: Sighting) -> list[Exchange]:
         old = sighting.exchange
         try:
-            response = await self._resend(old.request)
+            response = await self._resend(self._renewed(old))
         except CannotProve:
             return []
         return [Exchange(old.request, response, old.phase, "replay", old.intent, old.broken)]
+
+    def _renewed(self, old: Exchange) -> Request:
+        """The request with fresh values where they must be unique: a second account of the same name is a 409."""
+        operation = self.watch.contract.operation(old.operation)
+        body = parsed(old.request.body)
+        if operation is None or body is None:
+            return old.request
+        new = body
+        for field in unique_fields(self.watch.contract, operation):
+            new = at(new, steps(field["path"]), partial(self._fresh, field))
+        return old.request if new == body else old.request.with_(body=encoded(new))
+
+    def _fresh(self, field: Mapping[str, Any], value: Any) -> Any:
+        return fresh(value, field, self._token, next(self._numbers)) if fits(value, field) else value

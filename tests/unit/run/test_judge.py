@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,12 +13,14 @@ import pytest
 from upheld.check import CannotProve, Check, Finding, Kept, NotApplicable, Outcome, Subject, Unproven
 from upheld.checks import catalogue, select
 from upheld.contract import Contract
+from upheld.contract.load import load
 from upheld.errors import HarnessError
-from upheld.exchange import Exchange, Request, Response
+from upheld.exchange import Exchange, Headers, Request, Response
 from upheld.report.mask import Masker
 from upheld.run.confirm import Confirmation
 from upheld.run.judge import Judge
 from upheld.run.plan import Promise, plan
+from upheld.run.prepare import bundled
 from upheld.run.watch import Watch
 from upheld.verdict import Verdict
 
@@ -131,6 +134,37 @@ def test_what_is_now_and_then_so_is_flaky(contract: Contract) -> None:
     assert result.flaky
     assert "2 of 22 times" in result.reason
     assert _verdict(contract, [_seen(500, "a"), _seen(500, "b"), *fine], [500]).verdict is Verdict.BREACHED
+
+
+def test_what_made_an_account_is_sent_again_for_another_account() -> None:
+    contract = load(bundled())
+    register = next(op for op in contract.operations if op.path.endswith("/register"))
+    body = json.dumps({"email": "ann@example.com", "password": "correct horse battery"}).encode()
+    request = Request("POST", register.path, headers=Headers([("content-type", "application/json")]), body=body)
+    request = request.with_(operation=register.label)
+
+    def fails_on_201(exchange: Exchange, _: Contract) -> Outcome:
+        return FOUND if exchange.response.status == 201 else Kept()
+
+    def confirmed(statuses: list[int], sources: list[str]) -> tuple[list[bool], list[Request]]:
+        watch = Watch(contract, [_observer(fails_on_201)])
+        for status, source in zip(statuses, sources, strict=True):
+            watch.feed(Exchange(request, Response(status), source=source))
+        sent: list[Request] = []
+
+        async def resend(again: Request) -> Response:
+            sent.append(again)
+            return Response(409 if again.body == body else 201)
+
+        async def replayed(promise: Promise) -> list[Exchange]:
+            raise AssertionError("no dialogue sent it")
+
+        return list(asyncio.run(Confirmation(watch, {}, replayed, resend).all()).values()), sent
+
+    for statuses in ([201, 409, 409], [201, 201, 409, 409, 409]):
+        verdicts, sent = confirmed(statuses, list("abcde")[: len(statuses)])
+        assert verdicts == [True]
+        assert [again.body != body for again in sent] == [True]
 
 
 def test_what_nobody_saw_is_unproven(contract: Contract) -> None:

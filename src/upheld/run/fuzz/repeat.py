@@ -121,7 +121,7 @@ class Repeater:
             if member in made:
                 new = at(new, steps(pointer), partial(_typed, made[member]))
         if new != body:
-            request = request.with_(body=_encoded(new))
+            request = request.with_(body=encoded(new))
         return request.with_(path="/".join(segments)) if made else None
 
     async def _new_member(self, member: str, maker: Maker, depth: int) -> str | None:
@@ -149,7 +149,7 @@ class Repeater:
             return request if new is form else request.with_(body=urlencode(new).encode())
         body = parsed(request.body)
         new = self._fresh.body(label, body, positive=False, is_boundary=True)
-        return request if new is body else request.with_(body=_encoded(new))
+        return request if new is body else request.with_(body=encoded(new))
 
     # -- reduction -------------------------------------------------------------------------------------------------------
 
@@ -223,7 +223,7 @@ def _case(sent: Sent, contract: Contract) -> dict[str, Any]:
 def _of_case(request: Request, whole: Mapping[str, Any], case: Mapping[str, Any]) -> Request:
     """The request with only those parts of the ``whole`` case that are left in ``case``."""
     if "body" in case:
-        request = request.with_(body=_encoded(case["body"]))
+        request = request.with_(body=encoded(case["body"]))
     elif "body" in whole:
         request = request.with_(body=None).with_headers(content_type=None)
     parameters, fields = (_dropped(whole, case, part) for part in ("query", "fields"))
@@ -237,7 +237,8 @@ def _dropped(whole: Mapping[str, Any], case: Mapping[str, Any], part: str) -> se
     return {name for name in whole.get(part, {}) if not kept.get(name)}
 
 
-def _encoded(value: Any) -> bytes:
+def encoded(value: Any) -> bytes:
+    """The value as a JSON body."""
     # Lone surrogates are what some cases are about; escapes keep them, UTF-8 cannot.
     return json.dumps(value).encode()
 
@@ -289,7 +290,7 @@ def _renamed(request: Request, renamed: Mapping[str, str]) -> Request:
     if body is not None:
         new = _replaced(body, renamed)
         if new != body:
-            request = request.with_(body=_encoded(new))
+            request = request.with_(body=encoded(new))
     return request.with_(path=path, query=query)
 
 

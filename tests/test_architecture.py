@@ -30,7 +30,7 @@ PARTS: dict[str, tuple[set[str], set[str]]] = {
     "verdict": (set(), set()),
     "check": ({"exchange"}, set()),
     "contract": ({"exchange", "errors"}, {"pydantic", "yaml", "jsonschema_rs", "hypothesis"}),
-    "steps": (CATALOGUE, set()),
+    "steps": (CATALOGUE, {"jwt"}),
     "sample": (CATALOGUE, set()),
     "rehearse": (CATALOGUE | {"sample", "steps"}, set()),
     "checks": (CATALOGUE | {"steps"}, {"httplint", "http_sf", "jwt", "cryptography", "jsonschema_rs", "yaml"}),

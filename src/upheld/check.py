@@ -212,7 +212,17 @@ class Move:
     """From here on, this dialogue sends from another source address (a fresh partition of every limit keyed by address)."""
 
 
-Action = Send | Burst | Raw | Wait | SignIn | Move
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """The value of an environment variable that upheld.yaml names. Answered with it, or with None where it is not set.
+
+    Whatever is made with it is a secret as well; reports mask the value itself.
+    """
+
+    variable: str
+
+
+Action = Send | Burst | Raw | Wait | SignIn | Move | Secret
 Conversation = Generator[Action, Any, Outcome]
 
 
@@ -277,6 +287,12 @@ def sign_in(role: str | None = None, *, fresh: bool = False) -> Generator[Action
 def move() -> Generator[Action, Any, None]:
     """``yield from move()``: go on from another source address."""
     yield Move()
+
+
+def secret(variable: str) -> Generator[Action, Any, str | None]:
+    """``key = yield from secret("SHOP_JWT_KEY")``"""
+    value: str | None = yield Secret(variable)
+    return value
 
 
 # -- examples ------------------------------------------------------------------------------------------------------------

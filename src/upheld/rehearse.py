@@ -22,6 +22,7 @@ from upheld.check import (
     Outcome,
     Raw,
     RawAnswer,
+    Secret,
     Send,
     SignIn,
     Subject,
@@ -30,7 +31,7 @@ from upheld.check import (
 )
 from upheld.errors import CheckIncomplete
 from upheld.exchange import Exchange, Headers, Request, Response, Session
-from upheld.sample import Shop, contract
+from upheld.sample import ENVIRONMENT, Shop, contract
 
 
 def rehearse(check: Check, example: Example) -> Outcome | None:
@@ -119,6 +120,8 @@ class Stage:
                 return None
             case SignIn(role, fresh):
                 return self.person(role, fresh)
+            case Secret(variable):
+                return ENVIRONMENT.get(variable)
             case Move():
                 self._moves += 1
                 self.shop.address = f"127.0.0.{3 + self._moves}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from upheld.contract.model import Contract, Inference, Operation, RateRule
 from upheld.contract.openapi import read_operations, version
 from upheld.contract.problems import dotted
 from upheld.contract.references import bundle
+from upheld.contract.sessions import STEPS
 from upheld.errors import ContractError, Place
 
 if TYPE_CHECKING:
@@ -39,12 +41,16 @@ def assemble(
     policy, auth_pins = lines.settle()
 
     def pinned(step: str, said: AuthStep) -> Operation | None:
-        return auth_pins.get(step)
+        return auth_pins.get(f"{step}.op")
+
+    def named(place: str) -> Operation | None:
+        return auth_pins.get(place)
 
     inferrer = Inferrer(operations, reading.schemas, reading.security_schemes, policy, pinned)
     prefix = inferrer.prefix()
     auth = inferrer.auth()
     resources = inferrer.resources(prefix, auth)
+    auth = replace(auth, api_keys=inferrer.api_keys(resources, named("api_keys.create"), named("api_keys.revoke")))
     unique = inferrer.unique(auth)
     policy = inferrer.completed(auth, prefix)
     contract = Contract(
@@ -127,27 +133,39 @@ class _Lines:
 
     def _auth(self) -> dict[str, Operation]:
         pins: dict[str, Operation] = {}
-        for name in ("register", "login", "refresh", "logout"):
-            step: AuthStep | None = getattr(self.policy.auth, name)
-            if step is None or step.op is None:
-                continue
-            path = ("auth", name, "op")
-            found = self._matching(step.op)
+        for path, pattern in self._pinned():
+            found = self._matching(pattern)
             # A literal path is meant before a template that fits it too: /users/me before /users/{id}.
             exact = [op for op in found if "{" not in op.path]
             found = exact if len(exact) == 1 else found
             if len(found) == 1:
-                pins[name] = found[0]
+                pins[".".join(path[1:])] = found[0]
             elif not self.written.has(path):
-                self._drop(path, f"no operation matches {step.op!r}")
+                self._drop(path, f"no operation matches {pattern!r}")
             elif not found:
-                self.problems.append((self.written.place(path), self._nothing(path, step.op)))
+                self.problems.append((self.written.place(path), self._nothing(path, pattern)))
             else:
                 labels = ", ".join(op.label for op in found[:4])
                 self.problems.append(
                     (self.written.place(path), f"{dotted(path)} must name one operation, found {labels}")
                 )
         return pins
+
+    def _pinned(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """(path in the file, pattern) of every line that names exactly one operation of the session's life."""
+        auth = self.policy.auth
+        for name in STEPS:
+            step: AuthStep | None = getattr(auth, name)
+            if step is not None and step.op is not None:
+                yield ("auth", name, "op"), step.op
+        for path, pattern in (
+            (("auth", "api_keys", "create"), auth.api_keys.create),
+            (("auth", "api_keys", "revoke"), auth.api_keys.revoke),
+            (("auth", "oauth", "token"), auth.oauth.token),
+            (("auth", "oauth", "authorize"), auth.oauth.authorize),
+        ):
+            if pattern is not None:
+                yield path, pattern
 
     def _nothing(self, path: Path_, pattern: str) -> str:
         near = patterns.near(pattern, [op.label for op in self.operations], self.prefix)

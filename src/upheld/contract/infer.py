@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from upheld.contract import patterns, shapes
+from upheld.contract.account import find_api_keys
 from upheld.contract.families import find_resources
-from upheld.contract.model import Auth, Inference, Operation, Resource
+from upheld.contract.model import ApiKeys, Auth, Inference, Operation, Resource
 from upheld.contract.sessions import PASSWORD, SessionFinder, sent_as
 from upheld.contract.words import key
 
@@ -155,6 +156,14 @@ class Inferrer:
                 value = ", ".join(str(part) for part in (paging.kind, paging.size, paging.position) if part)
                 self.tell(f"paging {resource.name}", value, f"query parameters of GET {resource.collection}")
         return resources
+
+    def api_keys(
+        self, resources: Iterable[Resource], create: Operation | None, revoke: Operation | None
+    ) -> ApiKeys | None:
+        stated = (create, self.policy.auth.api_keys.key, revoke)
+        found, inferences = find_api_keys(resources, self.operations, self.schemas, self.schemes, stated)
+        self.inferences += inferences
+        return found
 
     def unique(self, auth: Auth) -> tuple[str, ...]:
         inferred = unique_fields(self.operations, self.schemas, auth)

@@ -173,14 +173,30 @@ class Step:
 
     operation: Operation
     body: Any
-    """JSON template with ``$user``, ``$password``, ``$refresh`` and ``$unique``, which may stand inside a string too
-    (``$unique@example.com``). None when the operation takes no body."""
+    """JSON template with ``$user``, ``$password``, ``$new_password``, ``$refresh`` and ``$unique``, which may stand inside a
+    string too (``$unique@example.com``). None when the operation takes no body."""
     access: str = ""
     """JSON Pointer of the access token in the answer; empty when it gives none."""
     refresh: str = ""
     media_type: str = "application/json"
     rotates: bool = False
+    grace: float = 0.0
+    """Seconds that a used refresh token may be used again."""
     revokes: str = ""
+
+
+@dataclass(frozen=True)
+class ApiKeys:
+    """API keys that callers make and revoke themselves."""
+
+    create: Operation
+    key: str
+    """JSON Pointer of the key in the answer of ``create``."""
+    header: str
+    """The header field that carries a key."""
+    id_pointer: str = ""
+    """JSON Pointer of the key's id in that answer; empty when it shows none."""
+    revoke: Operation | None = None
 
 
 @dataclass(frozen=True)
@@ -191,6 +207,9 @@ class Auth:
     login: Step | None = None
     refresh: Step | None = None
     logout: Step | None = None
+    change_password: Step | None = None
+    delete_account: Step | None = None
+    api_keys: ApiKeys | None = None
     scheme: str = "bearer"
     """How an access token is sent: ``bearer`` (Authorization), ``apiKey:header:NAME``, ``…:query:…`` or ``…:cookie:…``."""
     user_kind: Literal["email", "name"] = "email"

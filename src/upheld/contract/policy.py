@@ -148,6 +148,9 @@ class Policy(Section):
                     yield ("identities", name, key), variable
         if self.auth.jwt.key_env:
             yield ("auth", "jwt", "key_env"), self.auth.jwt.key_env
+        for name, client in self.auth.oauth.clients.items():
+            if client.secret_env:
+                yield ("auth", "oauth", "clients", name, "secret_env"), client.secret_env
 
     def missing_env(self) -> tuple[tuple[tuple[str, ...], str], ...]:
         """The named variables that are not set now: (path of the key, name)."""

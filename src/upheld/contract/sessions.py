@@ -1,4 +1,4 @@
-"""Login, register, refresh and logout, recognised in the document; what upheld.yaml pins always wins."""
+"""Login, register, refresh, logout and the rest of a session's life, recognised in the document; what upheld.yaml pins always wins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from upheld.contract import shapes
+from upheld.contract import account, shapes
 from upheld.contract.model import Auth, Inference, Operation, Step
 from upheld.contract.references import escape
 from upheld.contract.words import key, words
@@ -28,6 +28,9 @@ USER = (
 ACCESS = ("access_token", "token", "jwt", "access", "auth_token", "id_token", "bearer_token", "jwt_token", "api_token",
           "session_token", "authorization")  # fmt: skip
 REFRESH = ("refresh_token", "refresh", "jwt_refresh_token")
+
+STEPS = ("login", "register", "refresh", "logout", "change_password", "delete_account")
+"""In the order in which they are found: what is one of them is none of those that follow."""
 
 _LOGIN = frozenset({"login", "signin", "logon", "token", "tokens", "authenticate", "authentication", "session", "sessions",
                     "auth"})  # fmt: skip
@@ -70,7 +73,7 @@ class SessionFinder:
         taken: set[str] = set()
         steps: dict[str, Step | None] = {}
         login_user = ""
-        for name in ("login", "register", "refresh", "logout"):
+        for name in STEPS:
             said: AuthStep | None = getattr(stated, name)
             operation = self.pinned(name, said) if said else None
             if operation is None:
@@ -86,7 +89,16 @@ class SessionFinder:
             if name == "login":
                 login_user = self._user_key(operation)
         scheme = stated.scheme or self._scheme()
-        return Auth(scheme=scheme, user_kind=self._user_kind(steps, login_user), **steps)
+        return Auth(
+            register=steps["register"],
+            login=steps["login"],
+            refresh=steps["refresh"],
+            logout=steps["logout"],
+            change_password=steps["change_password"],
+            delete_account=steps["delete_account"],
+            scheme=scheme,
+            user_kind=self._user_kind(steps, login_user),
+        )
 
     def _tell(self, key_: str, value: str, source: str) -> None:
         self.inferences.append(Inference(key_, value, source))
@@ -169,6 +181,14 @@ class SessionFinder:
         score = 5 * bool(named) + 2 * (op.method == "POST") + 3 * bool(ends) - 4 * everywhere
         return _Guess(op, score, (f"is named {sorted(named)[0]}" if named else "deletes the session",))
 
+    def _as_change_password(self, op: Operation) -> _Guess | None:
+        score = account.changes_password(op, self.schemas)
+        return _Guess(op, score, ("its body has a new password",)) if score else None
+
+    def _as_delete_account(self, op: Operation) -> _Guess | None:
+        score = account.deletes_account(op)
+        return _Guess(op, score, ("deletes the caller",)) if score else None
+
     def _words(self, op: Operation) -> frozenset[str]:
         # An operationId that FastAPI makes repeats the path and ends in the method.
         return frozenset(words(op.path)) | frozenset(words(op.operation_id))
@@ -229,13 +249,17 @@ class SessionFinder:
         media_type = "application/json"
         if form is not None:
             media_type = form[0]
-            body = self._template(form[1], login_user, register=name == "register")
+            if name == "change_password":
+                body = account.password_template(form[1], self.schemas, other=self._filler)
+            else:
+                body = self._template(form[1], login_user, register=name == "register")
         if said and said.body is not None:
             body = said.body
         elif body is not None:
             self._tell(f"auth.{name}.body", _shown(body), f"{op.label}: required properties of its {media_type} body")
-        access = self._token(op, ACCESS) if name != "logout" else ""
-        refresh = self._token(op, REFRESH) if name != "logout" else ""
+        gives = name not in ("logout", "change_password", "delete_account")
+        access = self._token(op, ACCESS) if gives else ""
+        refresh = self._token(op, REFRESH) if gives else ""
         if not access and (self._is_token_url(op) or name == "login") and shapes.success_schema(op) in (None, True, {}):
             # RFC 6749 §5.1 names the member; the document says nothing.
             access = "/access_token"
@@ -254,6 +278,7 @@ class SessionFinder:
             refresh=pick("refresh", refresh),
             media_type=pick("media_type", media_type),
             rotates=bool(pick("rotates", False)),
+            grace=pick("grace", 0.0),
             revokes=pick("revokes", ""),
         )
 
@@ -313,6 +338,9 @@ class SessionFinder:
         if register and key(name) in _NAMES and self.schemas.validator(top, "request").is_valid("u1a2b3x1"):
             return "$unique"
         return Maker(self.schemas, unique=lambda: "sample1").make(schema, name)
+
+    def _filler(self, name: str, schema: JsonSchema) -> Any:
+        return self._other(name, schema, is_email=False, register=False)
 
     def _user_kind(self, steps: Mapping[str, Step | None], login_user: str) -> Any:
         """``name`` where the property that login calls the user by is a name, or takes no e-mail address."""

@@ -22,6 +22,7 @@ from upheld.check import (
     NoAnswer,
     Outcome,
     Raw,
+    Secret,
     Send,
     SignIn,
     Subject,
@@ -163,6 +164,8 @@ class Driver:
                 return None
             case SignIn(role, fresh):
                 return await self._introduce(role, fresh or stand.studies_limits, stand)
+            case Secret(variable):
+                return self.people.environment(variable)
             case Move():
                 stand.address = self.addresses.fresh()
                 if stand.address is None:

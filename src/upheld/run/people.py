@@ -151,6 +151,13 @@ class People:
             session = replace(session, headers=(*session.headers, *key))
         return session
 
+    def environment(self, variable: str) -> str | None:
+        """The value of a variable, remembered as a secret; None where it is not set."""
+        value = self._environ.get(variable) or None
+        if value is not None:
+            self.secrets.add(value)
+        return value
+
     def _environment(self, name: str, variable: str) -> str:
         value = self._environ.get(variable, "")
         if not value:

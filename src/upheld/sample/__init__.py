@@ -11,13 +11,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from upheld.sample.document import POLICY, PREFIX, document
-from upheld.sample.shop import Shop
+from upheld.sample.shop import ENVIRONMENT, Shop
 
 if TYPE_CHECKING:
     from upheld.check import Example
     from upheld.contract import Contract
 
-__all__ = ["POLICY", "PREFIX", "Shop", "contract"]
+__all__ = ["ENVIRONMENT", "POLICY", "PREFIX", "Shop", "contract"]
 
 
 @cache

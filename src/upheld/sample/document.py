@@ -26,7 +26,20 @@ POLICY: dict[str, Any] = {
     "rate_limit": {"algorithm": "token-bucket", "headers": "draft-10", "retry_after": "required"},
     "caching": {"authenticated": "private", "routes": {"GET /items": "60s", "GET /items/*": "60s"}},
     "cors": {"origins": ["https://app.example.test"], "credentials": False},
-    "auth": {"refresh": {"op": "POST /auth/refresh", "body": {"refresh_token": "$refresh"}, "rotates": True}},
+    "auth": {
+        "refresh": {"op": "POST /auth/refresh", "body": {"refresh_token": "$refresh"}, "rotates": True},
+        "logout": {"op": "POST /auth/logout", "body": {"refresh_token": "$refresh"}, "revokes": "all"},
+        "jwt": {
+            "alg": "HS256",
+            "access_ttl": "15m",
+            "refresh_ttl": "7d",
+            "claims": ["sub", "exp", "iat", "jti"],
+            "iss": "shop",
+            "aud": "shop-api",
+            "key_env": "SHOP_JWT_KEY",
+        },
+        "password": {"min": 8, "max_bytes": 72},
+    },
 }
 
 
@@ -52,6 +65,8 @@ def document() -> dict[str, Any]:
     secured = {**problems, "401": _problem("no valid credentials", "WWW-Authenticate"), "403": _problem("not allowed")}
     bearer: list[dict[str, list[str]]] = [{"bearer": []}]
     item_id = {"name": "item_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    key_id = {"name": "key_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    note_id = {"name": "note_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
     order_id = {"name": "order_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
     paging = [
         {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100}},
@@ -93,8 +108,53 @@ def document() -> dict[str, Any]:
                 requestBody=body("Refresh"),
             )
         },
+        f"{PREFIX}/auth/logout": {
+            "post": operation(
+                "logout",
+                {"204": {"description": "out"}, "401": secured["401"], **problems},
+                requestBody=body("Refresh"),
+            )
+        },
         f"{PREFIX}/users/me": {
-            "get": operation("me", {"200": {"description": "you", "content": ref("User")}, **secured}, security=bearer)
+            "get": operation(
+                "me",
+                {"200": {"description": "you", "content": ref("User")}, **secured},
+                security=[*bearer, {"apiKey": []}],
+            ),
+            "patch": operation(
+                "changeMe",
+                {"200": {"description": "you", "content": ref("User")}, **secured},
+                requestBody=body("Profile"),
+                security=bearer,
+            ),
+            "delete": operation("deleteMe", {"204": {"description": "gone"}, **secured}, security=bearer),
+        },
+        f"{PREFIX}/users/me/password": {
+            "put": operation(
+                "changePassword",
+                {"204": {"description": "changed"}, **secured},
+                requestBody=body("PasswordChange"),
+                security=bearer,
+            )
+        },
+        f"{PREFIX}/api-keys": {
+            "get": operation(
+                "listApiKeys",
+                {"200": {"description": "yours", "content": ref("ApiKeyList")}, **secured},
+                security=bearer,
+            ),
+            "post": operation(
+                "createApiKey",
+                {"201": {"description": "made", "content": ref("NewApiKey"), "headers": location}, **secured},
+                requestBody=body("ApiKeyIn"),
+                security=bearer,
+            ),
+        },
+        f"{PREFIX}/api-keys/{{key_id}}": {
+            "parameters": [key_id],
+            "delete": operation(
+                "revokeApiKey", {"204": {"description": "gone"}, **missing, **secured}, security=bearer
+            ),
         },
         f"{PREFIX}/items": {
             "get": operation(
@@ -145,7 +205,51 @@ def document() -> dict[str, Any]:
                 {"200": {"description": "it", "content": ref("Order")}, **missing, **secured},
                 security=bearer,
             ),
+            "put": operation(
+                "replaceOrder",
+                {"200": {"description": "it", "content": ref("Order")}, **missing, **secured},
+                requestBody=body("NewOrder"),
+                security=bearer,
+            ),
             "delete": operation("deleteOrder", {"204": {"description": "gone"}, **missing, **secured}, security=bearer),
+        },
+        f"{PREFIX}/orders/{{order_id}}/notes": {
+            "parameters": [order_id],
+            "get": operation(
+                "listNotes",
+                {"200": {"description": "all", "content": ref("NoteList")}, **missing, **secured},
+                security=bearer,
+            ),
+            "post": operation(
+                "createNote",
+                {"201": {"description": "made", "content": ref("Note"), "headers": location}, **missing, **secured},
+                requestBody=body("NewNote"),
+                security=bearer,
+            ),
+        },
+        f"{PREFIX}/orders/{{order_id}}/notes/{{note_id}}": {
+            "parameters": [order_id, note_id],
+            "get": operation(
+                "readNote",
+                {"200": {"description": "it", "content": ref("Note")}, **missing, **secured},
+                security=bearer,
+            ),
+        },
+        f"{PREFIX}/returns": {
+            "post": operation(
+                "createReturn",
+                {"201": {"description": "made", "content": ref("Return"), "headers": location}, **secured},
+                requestBody=body("NewReturn"),
+                security=bearer,
+            ),
+        },
+        f"{PREFIX}/returns/{{return_id}}": {
+            "parameters": [{**order_id, "name": "return_id"}],
+            "get": operation(
+                "readReturn",
+                {"200": {"description": "it", "content": ref("Return")}, **missing, **secured},
+                security=bearer,
+            ),
         },
     }
     text = {"type": "string", "minLength": 1, "maxLength": 100}
@@ -181,12 +285,33 @@ def document() -> dict[str, Any]:
             token_type={"type": "string"},
             expires_in={"type": "integer"},
         ),
-        "User": thing(["id", "email", "role"], id=identifier, email={"type": "string"}, role={"type": "string"}),
+        "Profile": thing([], nickname=text),
+        "PasswordChange": thing(
+            ["current_password", "new_password"],
+            current_password={"type": "string", "minLength": 1, "maxLength": 200, "format": "password"},
+            new_password={"type": "string", "minLength": 8, "maxLength": 72, "format": "password"},
+        ),
+        "ApiKeyIn": thing(["name"], name=text),
+        "ApiKey": thing(["id", "name"], id=identifier, name=text),
+        "NewApiKey": thing(["id", "name", "key"], id=identifier, name=text, key={"type": "string"}),
+        "ApiKeyList": thing(["items"], items={"type": "array", "items": {"$ref": "#/components/schemas/ApiKey"}}),
+        "User": thing(
+            ["id", "email", "role"],
+            id=identifier,
+            email={"type": "string"},
+            role={"type": "string", "readOnly": True},
+            nickname={"type": "string"},
+        ),
         "NewItem": thing(["name", "quantity"], name=text, quantity=quantity),
         "Item": thing(["id", "name", "quantity"], id=identifier, name=text, quantity=quantity),
         "ItemPage": thing(["items"], items={"type": "array", "items": {"$ref": "#/components/schemas/Item"}}),
         "NewOrder": thing(["note"], note=text),
         "Order": thing(["id", "note", "owner_id"], id=identifier, note=text, owner_id=identifier),
+        "NewNote": thing(["text"], text=text),
+        "Note": thing(["id", "text"], id=identifier, text=text),
+        "NoteList": thing(["items"], items={"type": "array", "items": {"$ref": "#/components/schemas/Note"}}),
+        "NewReturn": thing(["order_id"], order_id=identifier),
+        "Return": thing(["id", "order_id"], id=identifier, order_id=identifier),
         "OrderPage": thing(["items"], items={"type": "array", "items": {"$ref": "#/components/schemas/Order"}}),
     }
     return {
@@ -195,6 +320,9 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
         },
     }

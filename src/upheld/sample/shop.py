@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import json
+import re
 from collections.abc import Mapping
+from email.utils import formatdate
+from functools import cache
 from itertools import count
 from typing import Any
 
 from upheld.exchange import NotJson, Request, Response, Session
 from upheld.sample.document import PREFIX, document
+from upheld.sample.tokens import KEY, believed, signed, subject_of
 
+ENVIRONMENT: Mapping[str, str] = {"SHOP_JWT_KEY": KEY, "SHOP_ADMIN_PASSWORD": "admin-password"}
+"""What the environment variables hold that the sample's policy names."""
+BEGINNING = 1_795_348_800
+"""When ``now`` is 0: 2026-11-22, 12:00:00 UTC, as a NumericDate."""
 _ORIGIN = "https://app.example.test"
+COMMON = frozenset({"password", "12345678", "123456789", "qwertyuiop", "password1", "iloveyou", "11111111", "sunshine"})
 _NOT_FOUND = "Not Found"
 _INFINITE = float("inf")
 
 
 class Shop:
-    """A service in memory that keeps the sample's contract. Call it with a request; move ``now`` to let time pass."""
+    """A service in memory that keeps the sample's contract. Call it with a request; move ``now`` to let time pass.
+
+    ``skips`` names what it leaves out, for breaching examples: ``shop.skips.add("exp")``. Known are: of access tokens
+    ``signature``, ``alg``, ``typ``, ``exp``, ``nbf``, ``iss``, ``aud``, ``type``, ``session``; of sessions ``rotation``,
+    ``reuse``, ``logout``, ``other-sessions``, ``current-password``, ``deleted-user``; of API keys ``exact-key``,
+    ``revoked-key``; of passwords ``exact-password``, ``password-policy``; of owners ``owner`` (orders), ``parent`` (their
+    notes), ``reference`` (returns), ``list``; ``closed`` (unknown members are taken and stored).
+    """
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -32,8 +46,13 @@ class Shop:
         self.refreshes: dict[str, tuple[str, str, bool]] = {}
         """Refresh token → (user, family, used)."""
         self.revoked: set[str] = set()
-        self._tokens_of: dict[str, str] = {}
-        """Access token → user."""
+        self.skips: set[str] = set()
+        self.key = KEY
+        self.keys: dict[str, dict[str, Any]] = {}
+        """Id of an API key → {id, name, key, user, revoked}."""
+        self.notes: dict[str, dict[str, Any]] = {}
+        self.returns: dict[str, dict[str, Any]] = {}
+        self.profiles: dict[str, dict[str, Any]] = {}
         self.items: dict[str, dict[str, Any]] = {"i0": {"id": "i0", "name": "first", "quantity": 1}}
         self.orders: dict[str, dict[str, Any]] = {}
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
@@ -57,9 +76,8 @@ class Shop:
 
     def __call__(self, request: Request) -> Response:
         answer = self._limited(request) or self._answer(request)
-        headers = answer.headers.with_("Date", "Sun, 22 Nov 2026 12:00:00 GMT").with_(
-            "X-Content-Type-Options", "nosniff"
-        )
+        headers = answer.headers.with_("Date", formatdate(self.time, usegmt=True))
+        headers = headers.with_("X-Content-Type-Options", "nosniff")
         headers = headers.with_("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         headers = headers.with_("Referrer-Policy", "no-referrer").with_("Vary", "Origin")
         if request.headers.get("origin") == _ORIGIN:
@@ -71,6 +89,15 @@ class Shop:
             headers = headers if "cache-control" in headers else headers.with_("Cache-Control", "private, no-store")
         body = b"" if request.method == "HEAD" else answer.body
         return Response(answer.status, headers, body, elapsed=0.001, at=self.now)
+
+    @property
+    def time(self) -> int:
+        """Now as a NumericDate (RFC 7519 §2)."""
+        return BEGINNING + int(self.now)
+
+    def keeps(self, what: str) -> bool:
+        """Whether this is not one of the things that it leaves out."""
+        return what not in self.skips
 
     # -- limits ----------------------------------------------------------------------------------------------------------
 
@@ -134,12 +161,13 @@ class Shop:
 
     @staticmethod
     def _route(path: str, table: set[str]) -> tuple[str | None, str]:
+        """(template, ids in the path with a slash between them)."""
         if path in table:
             return path, ""
-        parent, _, last = path.rpartition("/")
-        for template in table:
-            if template.rpartition("/")[0] == parent and template.endswith("}") and last:
-                return template, last
+        for template in sorted(table):
+            match = _pattern(template).fullmatch(path) if "{" in template else None
+            if match:
+                return template, "/".join(match.groups())
         return None, ""
 
     def _challenge(self, request: Request) -> Response:
@@ -149,15 +177,34 @@ class Shop:
         return Response.problem(401, www_authenticate=f'Bearer realm="shop"{error}')
 
     def _user(self, request: Request) -> str | None:
-        values = request.headers.all("authorization") or tuple(
-            value
-            for name, value in (request.session.headers if request.session else ())
-            if name.lower() == "authorization"
-        )
-        if len(values) != 1 or not values[0].lower().startswith("bearer "):
+        given = request.session.headers if request.session else ()
+        values = request.headers.all("authorization") or tuple(v for n, v in given if n.lower() == "authorization")
+        if not values and request.path == f"{PREFIX}/users/me" and request.method == "GET":
+            return self._user_of_key(request.headers.all("x-api-key"))
+        if len(values) != 1 or not values[0].lower().startswith("bearer ") or "x-api-key" in request.headers:
             return None
-        user = self._tokens_of.get(values[0][7:].strip())
-        return user if user in self.users else None
+        claims = self.claims(values[0][7:].strip(), "access")
+        user = self.user_of(str(claims["sub"])) if claims else None
+        if user is None or (claims and claims.get("sid") in self.revoked and self.keeps("session")):
+            return None
+        return user
+
+    def claims(self, token: str, kind: str) -> dict[str, Any] | None:
+        """What a token of this kind says, or None when it is not to be believed."""
+        return believed(token, kind, self.key, self.time, self.skips)
+
+    def user_of(self, subject: str) -> str | None:
+        """The user whom a ``sub`` names."""
+        return next((user for user in self.users if subject_of(user) == subject), None)
+
+    def _user_of_key(self, values: tuple[str, ...]) -> str | None:
+        if len(values) != 1:
+            return None
+        for key in self.keys.values():
+            same = key["key"] == values[0] or (not self.keeps("exact-key") and key["key"].lower() == values[0].lower())
+            if same and not (key["revoked"] and self.keeps("revoked-key")):
+                return str(key["user"])
+        return None
 
     @staticmethod
     def _preflight(request: Request, declared: set[str]) -> Response:
@@ -187,6 +234,7 @@ class Shop:
         except (ValueError, RecursionError, NotJson):
             return Response.problem(400), None
         name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+        open_ = not self.keeps("closed")
         schema = document()["components"]["schemas"][name]
         if not isinstance(payload, dict):
             return self._invalid("#", "an object"), None
@@ -196,7 +244,7 @@ class Shop:
                 problems.append((key, "is missing"))
         for key, value in payload.items():
             rule = schema["properties"].get(key)
-            if rule is None or not _fits(value, rule):
+            if (rule is None and not open_) or (rule is not None and not _fits(value, rule)):
                 problems.append((key, "is not as the contract says"))
         if problems:
             refusal = {"type": "about:blank", "title": "Unprocessable Content", "status": 422}
@@ -212,26 +260,82 @@ class Shop:
     def _do_register(self, request: Request, payload: Any, user: str | None, item: str) -> Response:
         if payload["email"].lower() in self.users:
             return Response.problem(409)
-        self.users[payload["email"].lower()] = (payload["password"], "user")
+        if self.keeps("password-policy") and payload["password"].lower() in COMMON:
+            return self._invalid("#/password", "a password that is not on every list")
+        role = payload.get("role", "user") if not self.keeps("closed") else "user"
+        self.users[payload["email"].lower()] = (payload["password"], str(role))
         return Response.of(201, self._profile(payload["email"].lower()), location=f"{PREFIX}/users/me")
 
     def _do_login(self, request: Request, payload: Any, user: str | None, item: str) -> Response:
         known = self.users.get(payload["email"].lower())
-        if known is None or known[0] != payload["password"]:
+        if known is None or not self._same(known[0], payload["password"]):
             return Response.problem(401, www_authenticate='Bearer realm="shop"')
         return self._tokens(payload["email"].lower(), family=f"f{next(self._ids)}")
 
     def _do_refresh(self, request: Request, payload: Any, user: str | None, item: str) -> Response:
         token = payload["refresh_token"]
         owner, family, used = self.refreshes.get(token, ("", "", True))
-        if used or family in self.revoked:
-            self.revoked.add(family)
+        if used or family in self.revoked or owner not in self.users:
+            if self.keeps("reuse"):
+                self.revoked.add(family)
             return Response.problem(401, www_authenticate='Bearer realm="shop"')
-        self.refreshes[token] = (owner, family, True)
+        self.refreshes[token] = (owner, family, self.keeps("rotation"))
         return self._tokens(owner, family)
+
+    def _do_logout(self, request: Request, payload: Any, user: str | None, item: str) -> Response:
+        if payload["refresh_token"] not in self.refreshes:
+            return Response.problem(401, www_authenticate='Bearer realm="shop"')
+        if self.keeps("logout"):
+            self.revoked.add(self.refreshes[payload["refresh_token"]][1])
+        return Response.of(204)
 
     def _do_me(self, request: Request, payload: Any, user: str | None, item: str) -> Response:
         return Response.of(200, self._profile(user or ""))
+
+    def _do_changeMe(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
+        assert user is not None
+        if "role" in payload and not self.keeps("closed"):
+            self.users[user] = (self.users[user][0], str(payload["role"]))
+        self.profiles.setdefault(user, {}).update({k: v for k, v in payload.items() if k == "nickname"})
+        return Response.of(200, self._profile(user))
+
+    def _do_deleteMe(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
+        if self.keeps("deleted-user"):
+            del self.users[user or ""]
+        return Response.of(204)
+
+    def _do_changePassword(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
+        assert user is not None
+        password, role = self.users[user]
+        if self.keeps("current-password") and payload["current_password"] != password:
+            return Response.problem(401, www_authenticate='Bearer realm="shop"')
+        self.users[user] = (payload["new_password"], role)
+        if self.keeps("other-sessions"):
+            mine = self._session_of(request)
+            self.revoked |= {family for owner, family, _ in self.refreshes.values() if owner == user and family != mine}
+        return Response.of(204)
+
+    def _session_of(self, request: Request) -> str:
+        token = request.session.access if request.session else request.headers.get("authorization", "")[7:]
+        return str((self.claims(token or "", "access") or {}).get("sid"))
+
+    def _do_listApiKeys(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
+        mine = [key for key in self.keys.values() if key["user"] == user and not key["revoked"]]
+        return Response.of(200, {"items": [{"id": key["id"], "name": key["name"]} for key in mine]})
+
+    def _do_createApiKey(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
+        id_ = f"k{next(self._ids)}"
+        text = "sk_" + hashlib.sha256(id_.encode()).hexdigest()[:20] + "AbCdEfGhIj"
+        self.keys[id_] = {"id": id_, "name": payload["name"], "key": text, "user": user, "revoked": False}
+        shown = {name: self.keys[id_][name] for name in ("id", "name", "key")}
+        return Response.of(201, shown, location=f"{PREFIX}/api-keys/{id_}", cache_control="no-store")
+
+    def _do_revokeApiKey(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
+        key = self.keys.get(item)
+        if key is None or key["user"] != user or key["revoked"]:
+            return Response.problem(404)
+        key["revoked"] = True
+        return Response.of(204)
 
     def _do_listItems(self, request: Request, *_: Any) -> Response:  # noqa: N802 - named after the operationId
         limit = int(dict(request.query).get("limit", "100"))
@@ -256,34 +360,86 @@ class Shop:
 
     def _do_listOrders(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
         limit = int(dict(request.query).get("limit", "100"))
-        return Response.of(200, {"items": [o for o in self.orders.values() if o["owner_id"] == user][:limit]})
+        all_ = not self.keeps("list")
+        return Response.of(200, {"items": [o for o in self.orders.values() if all_ or o["owner_id"] == user][:limit]})
 
     def _do_createOrder(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
         id_ = f"o{next(self._ids)}"
-        self.orders[id_] = {"id": id_, **payload, "owner_id": user}
+        owner = {} if not self.keeps("closed") and "owner_id" in payload else {"owner_id": user}
+        self.orders[id_] = {"id": id_, **payload, **owner}
         return Response.of(201, self.orders[id_], location=f"{PREFIX}/orders/{id_}")
 
     def _do_readOrder(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
-        order = self.orders.get(item)
-        return Response.of(200, order) if order and order["owner_id"] == user else Response.problem(404)
+        order = self._order(item, user)
+        return Response.of(200, order) if order else Response.problem(404)
+
+    def _do_replaceOrder(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
+        order = self._order(item, user)
+        if order is None:
+            return Response.problem(404)
+        order.update(payload)
+        return Response.of(200, order)
 
     def _do_deleteOrder(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
-        order = self.orders.get(item)
-        if order is None or order["owner_id"] != user:
+        if self._order(item, user) is None:
             return Response.problem(404)
         del self.orders[item]
         return Response.of(204)
 
+    def _order(self, id_: str, user: str | None, rule: str = "owner") -> dict[str, Any] | None:
+        order = self.orders.get(id_)
+        return order if order and (order["owner_id"] == user or not self.keeps(rule)) else None
+
+    def _do_listNotes(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
+        if self._order(item, user, "parent") is None:
+            return Response.problem(404)
+        mine = [note for note in self.notes.values() if note["order"] == item]
+        return Response.of(200, {"items": [{"id": note["id"], "text": note["text"]} for note in mine]})
+
+    def _do_createNote(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
+        if self._order(item, user, "parent") is None:
+            return Response.problem(404)
+        id_ = f"n{next(self._ids)}"
+        self.notes[id_] = {"id": id_, "text": payload["text"], "order": item}
+        shown = {"id": id_, "text": payload["text"]}
+        return Response.of(201, shown, location=f"{PREFIX}/orders/{item}/notes/{id_}")
+
+    def _do_readNote(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
+        order, _, id_ = item.partition("/")
+        note = self.notes.get(id_)
+        if note is None or note["order"] != order or self._order(order, user, "parent") is None:
+            return Response.problem(404)
+        return Response.of(200, {"id": note["id"], "text": note["text"]})
+
+    def _do_createReturn(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
+        if self._order(payload["order_id"], user, "reference") is None:
+            return self._invalid("#/order_id", "an order of yours")
+        id_ = f"r{next(self._ids)}"
+        self.returns[id_] = {"id": id_, "order_id": payload["order_id"], "user": user}
+        shown = {"id": id_, "order_id": payload["order_id"]}
+        return Response.of(201, shown, location=f"{PREFIX}/returns/{id_}")
+
+    def _do_readReturn(self, request: Request, payload: Any, user: str | None, item: str) -> Response:  # noqa: N802
+        found = self.returns.get(item)
+        if found is None or found["user"] != user:
+            return Response.problem(404)
+        return Response.of(200, {"id": found["id"], "order_id": found["order_id"]})
+
     # -- helpers ---------------------------------------------------------------------------------------------------------
 
     def _profile(self, user: str) -> dict[str, Any]:
-        return {"id": user, "email": user, "role": self.users[user][1]}
+        return {"id": user, "email": user, "role": self.users[user][1], **self.profiles.get(user, {})}
+
+    def _same(self, stored: str, given: str) -> bool:
+        if self.keeps("exact-password"):
+            return stored == given
+        return stored.lower().encode()[:72].strip() == given.lower().encode()[:72].strip()
 
     def _tokens(self, user: str, family: str) -> Response:
         number = next(self._ids)
-        access = _token({"sub": user, "jti": f"a{number}", "type": "access", "iat": 1, "exp": 901})
-        refresh = _token({"sub": user, "jti": f"r{number}", "type": "refresh", "iat": 1, "exp": 604801})
-        self._tokens_of[access] = user
+        claims = {"iss": "shop", "aud": "shop-api", "sub": subject_of(user), "sid": family, "iat": self.time}
+        access = signed({**claims, "jti": f"a{number}", "type": "access", "exp": self.time + 900}, self.key)
+        refresh = signed({**claims, "jti": f"r{number}", "type": "refresh", "exp": self.time + 604_800}, self.key)
         self.refreshes[refresh] = (user, family, False)
         tokens = {"access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": 900}
         return Response.of(200, tokens, cache_control="no-store")
@@ -293,15 +449,11 @@ def _refuse(name: str) -> Any:
     raise ValueError(name)
 
 
-def _token(claims: Mapping[str, Any]) -> str:
-    """A signed JWT (HS256), made without a library so that examples load nothing heavy."""
-
-    def encode(data: bytes) -> str:
-        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-    header = encode(b'{"alg":"HS256","typ":"JWT"}')
-    signed = f"{header}.{encode(json.dumps(dict(claims)).encode())}"
-    return f"{signed}.{encode(hmac.digest(b'the sample shop signs with this key', signed.encode(), hashlib.sha256))}"
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(
+        "".join("([^/]+)" if part[:1] == "{" else re.escape(part) for part in re.split(r"(\{[^{}]+\})", template))
+    )
 
 
 def _fits(value: Any, rule: Mapping[str, Any]) -> bool:

@@ -30,14 +30,33 @@ from upheld.steps.requests import (
 )
 from upheld.steps.routes import reached, templates
 from upheld.steps.subjects import canary, operations, plain_get, resources, sampled, takes_json, touches_only_its_own
+from upheld.steps.tokens import (
+    KEY_LINE,
+    Key,
+    Token,
+    access_token,
+    as_bearer,
+    forged,
+    guess,
+    issued_at,
+    key_or_unproven,
+    read_token,
+    resigned,
+    signing_key,
+)
 from upheld.steps.values import describe, octets, pointed, with_body
 
 __all__ = [
+    "KEY_LINE",
     "NO_FORMAT",
     "PROBLEM",
+    "Key",
     "Move",
+    "Token",
     "accepted",
+    "access_token",
     "another",
+    "as_bearer",
     "caller",
     "canary",
     "control",
@@ -45,7 +64,11 @@ __all__ = [
     "discard",
     "exempt_from_problems",
     "fill_step",
+    "forged",
+    "guess",
     "id_of",
+    "issued_at",
+    "key_or_unproven",
     "listed_id",
     "made_below",
     "make",
@@ -59,8 +82,11 @@ __all__ = [
     "problem_fault",
     "problems_promised",
     "reached",
+    "read_token",
+    "resigned",
     "resources",
     "sampled",
+    "signing_key",
     "step_request",
     "takes_json",
     "templates",

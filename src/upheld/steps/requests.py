@@ -217,14 +217,18 @@ def tidy(lane: Lane, operation: Operation, response: Response, session: Session 
         yield from discard(lane, family, identifier, session)
 
 
-def step_request(lane: Lane, step: Step, session: Session | None) -> Request:
-    """The request of a step of the session's life (login, refresh, …) with what ``session`` knows in its places."""
+def step_request(lane: Lane, step: Step, session: Session | None, *, new_password: str = "") -> Request:
+    """The request of a step of the session's life (login, refresh, …) with what ``session`` knows in its places.
+
+    It carries the session where the operation is secured and the session is signed in.
+    """
     nobody = lane.unique("n") + ("@example.com" if lane.contract.auth.user_kind == "email" else "")
     person = session or Session("nobody", "", nobody, f"{lane.unique('Pw')}-Aa1!", refresh="none")
     names = {
         "$user": person.user,
         "$password": person.password,
         "$refresh": person.refresh or "",
+        "$new_password": new_password,
         "$unique": lane.unique(),
     }
     return fill_step(step, names)

@@ -23,12 +23,16 @@ class AuthStep(Section):
     )
     body: Any = Field(
         None,
-        description="Template of the request body. $user, $password, $refresh and $unique stand for the identity's values.",
+        description="Template of the request body. $user, $password, $refresh and $unique stand for the identity's values, "
+        "$new_password for the next password.",
     )
     access: Pointer | None = Field(None, description="Where the answer holds the access token.")
     refresh: Pointer | None = Field(None, description="Where the answer holds the refresh token.")
     rotates: bool | None = Field(
         None, description="Refreshing gives a new refresh token and the old one dies at once (RFC 9700 section 4.14.2)."
+    )
+    grace: Duration | None = Field(
+        None, description="How long a refresh token that was used may be used again, for clients that lost the answer."
     )
     revokes: Literal["refresh", "access", "all"] | None = Field(
         None, description="What stops working after logout: the refresh token, the access token, or all of both."
@@ -54,6 +58,15 @@ class Jwt(Section):
     key_env: EnvName | None = Field(
         None,
         description="Environment variable with the signing key. With it, expired tokens are made instead of waited for.",
+    )
+    jwks: str | None = Field(
+        None,
+        pattern=r"^/\S*$",
+        description="Path of the service's JSON Web Key Set, where tokens are signed with a private key.",
+        examples=["/.well-known/jwks.json"],
+    )
+    guess_words: tuple[str, ...] = Field(
+        (), description="Words that a careless signing secret may be made of, tried offline beside the well-known ones."
     )
     iss: str | None = Field(None, description="The issuer that tokens name and that the service insists on.")
     aud: str | None = Field(None, description="The audience that tokens name and that the service insists on.")
@@ -81,6 +94,33 @@ with _register_is_a_field():
         )
 
 
+class ApiKeys(Section):
+    """API keys that callers make and revoke themselves."""
+
+    create: OpPattern | None = Field(None, description="The operation that makes a key. It must match exactly one.")
+    key: Pointer | None = Field(None, description="Where its answer holds the key.")
+    revoke: OpPattern | None = Field(None, description="The operation that revokes a key.")
+
+
+class OAuthClient(Section):
+    """A client that is registered at the token endpoint for tests."""
+
+    id: str = Field(description="Its client_id.")
+    secret_env: EnvName | None = Field(
+        None, description="Environment variable with its secret. Left out: a public client, which proves nothing."
+    )
+    redirect_uri: str | None = Field(None, description="The redirect URI that is registered for it.")
+    scopes: tuple[str, ...] = Field((), description="Scopes that it may be given.")
+
+
+class OAuth(Section):
+    """OAuth 2: the endpoints come from the document's security schemes; the clients can only be stated."""
+
+    token: OpPattern | None = Field(None, description="The token endpoint, where the document does not name it.")
+    authorize: OpPattern | None = Field(None, description="The authorization endpoint, where the document does not.")
+    clients: dict[str, OAuthClient] = Field({}, description="Clients by a name of your choice.")
+
+
 with _register_is_a_field():
 
     class Auth(Section):
@@ -90,6 +130,12 @@ with _register_is_a_field():
         login: AuthStep | None = Field(None, description="The operation that gives the first tokens.")
         refresh: AuthStep | None = Field(None, description="The operation that trades a refresh token for new tokens.")
         logout: AuthStep | None = Field(None, description="The operation that ends a session.")
+        change_password: AuthStep | None = Field(
+            None, description="The operation that changes the caller's own password; $password is the current one."
+        )
+        delete_account: AuthStep | None = Field(None, description="The operation that ends the caller's own account.")
+        api_keys: ApiKeys = Field(ApiKeys(), description="API keys that callers make and revoke themselves.")
+        oauth: OAuth = Field(OAuth(), description="OAuth 2 clients for tests, and endpoints that the document hides.")
         scheme: str | None = Field(
             None,
             pattern=r"^(bearer|apiKey:(header|query|cookie):\S+)$",

@@ -1,0 +1,41 @@
+"""Signing secrets that everybody tries first: examples of framework documentation, starter templates and common words."""
+
+from __future__ import annotations
+
+WELL_KNOWN: tuple[str, ...] = (
+    "", "secret", "Secret", "SECRET", "secretkey", "secret_key", "secret-key", "SECRET_KEY", "SECRETKEY", "mysecret", "my_secret",
+    "my-secret", "mysecretkey", "my_secret_key", "my-secret-key", "supersecret", "super_secret", "super-secret", "supersecretkey",
+    "super-secret-key", "super_secret_key", "verysecret", "very_secret", "very-secret", "verysecretkey", "topsecret", "top-secret",
+    "top_secret", "s3cr3t", "s3cret", "secr3t", "shhhhh", "shhhh", "shh", "keyboard cat", "changeme", "change_me", "change-me",
+    "changethis", "change_this", "change-this", "ChangeMe", "CHANGEME", "CHANGE_ME", "please-change-me", "please_change_me",
+    "replace-me", "replaceme", "replace_me", "to-be-changed", "password", "passw0rd", "Password", "password123", "pass", "admin",
+    "admin123", "root", "test", "test-secret", "test_secret", "testsecret", "testing", "testkey", "test-key", "dev", "develop",
+    "development", "dev-secret", "dev_secret", "devsecret", "devkey", "dev-key", "development-secret", "local", "localhost",
+    "insecure", "not-secret", "not_secret", "notsecret", "unsafe", "default", "default-secret", "default_secret", "example",
+    "example-secret", "example_key", "sample", "demo", "demo-secret", "key", "mykey", "my-key", "my_key", "privatekey",
+    "private_key", "private-key", "private", "token", "tokensecret", "token-secret", "token_secret", "jwt", "jwtsecret",
+    "jwt-secret", "jwt_secret", "JWT_SECRET", "JWT-SECRET", "jwtkey", "jwt-key", "jwt_key", "jwt-secret-key", "jwt_secret_key",
+    "jwtSecret", "JWTSecret", "my-jwt-secret", "my_jwt_secret", "myjwtsecret", "your-secret", "your_secret", "yoursecret",
+    "your-secret-key", "your_secret_key", "YOUR_SECRET_KEY", "your-jwt-secret", "your_jwt_secret", "your-256-bit-secret",
+    "your-384-bit-secret", "your-512-bit-secret", "your-secret-key-here", "your_secret_key_here", "your-super-secret-key",
+    "your-super-secret-jwt-key", "a-string-secret-at-least-256-bits-long", "a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
+    "super-secret-jwt-token-with-at-least-32-characters-long", "access_token_secret", "access-token-secret", "ACCESS_TOKEN_SECRET",
+    "refresh_token_secret", "auth", "auth-secret", "auth_secret", "authsecret", "session", "session-secret", "session_secret",
+    "signing-key", "signing_key", "signingkey", "hmac", "hmac-secret", "hs256", "HS256", "api", "api-secret", "api_secret", "apikey",
+    "api-key", "api_key", "app", "app-secret", "app_secret", "appsecret", "backend", "server", "service", "express", "expressjs",
+    "nodejs", "node", "nestjs", "fastapi", "flask", "flask-secret", "django", "django-insecure", "rails", "laravel", "spring",
+    "springboot", "spring-boot", "gin", "golang", "go", "rust", "actix", "hello", "helloworld", "hello-world", "world", "foo",
+    "bar", "foobar", "baz", "qwerty", "qwertyuiop", "letmein", "welcome", "iloveyou", "monkey", "dragon", "abc", "abc123",
+    "abcdef", "abcdefghijklmnopqrstuvwxyz", "1234", "12345", "123456", "1234567", "12345678", "123456789", "1234567890", "0123456789",
+    "00000000000000000000000000000000", "11111111111111111111111111111111", "12345678901234567890123456789012", "0000", "1111",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "thisisasecret", "this-is-a-secret", "this is a secret",
+    "thisismysecret", "this_is_my_secret", "this is my secret", "thisisasecretkey", "this-is-a-secret-key", "i-am-a-secret", "none",
+    "null", "undefined", "true", "false", "nil", "xyz", "string", "value", "random", "randomstring",
+    "random-secret", "some-secret", "some_secret", "somesecret", "some-secret-key", "any-secret", "any_secret", "a-secret", "a_secret",
+    "asecret", "notasecret", "bigsecret", "hidden", "hush", "quiet", "sesame", "opensesame", "open sesame", "swordfish", "hunter2",
+    "correct horse battery staple", "CorrectHorseBatteryStaple", "AllYourBase", "gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr9C",
+    "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7", "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e8",
+    "404E635266556A586E3272357538782F413F4428472B4B6250645367566B5970", "5367566B59703373367639792F423F4528482B4D6251655468576D5A71347437",
+    "B&E)H@McQfTjWnZr4u7x!A%C*F-JaNdR", "a_very_long_secret_key_that_nobody_will_guess",
+)  # fmt: skip
+"""Strings, tried as UTF-8 keys. The long ones stand in tutorials and starter templates that many services were copied from."""

@@ -283,6 +283,16 @@ def test_a_limit_for_all_makes_the_run_incomplete_and_no_finding() -> None:
     assert {finding.code for finding in run.findings} <= {"ST205"}
 
 
+def test_a_key_that_makes_a_request_the_same_again_differs_from_case_to_case() -> None:
+    seen = Recorder()
+    with served("moody", "remembers") as url:
+        run = asyncio.run(fuzzed(url, user=U1, max_examples=5, seen=seen))
+    assert {finding.code for finding in standing(run)} <= {"ST205"}
+    made = [e.request.headers["idempotency-key"] for e in seen.exchanges if e.response.status == 201]
+    assert len(made) > 5
+    assert len(set(made)) == len(made)
+
+
 def test_it_does_not_delete_its_own_account() -> None:
     with served("moody", "suicidal") as url:
         run = asyncio.run(fuzzed(url, user=U1))

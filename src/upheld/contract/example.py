@@ -69,8 +69,12 @@ def body_example(
 def parameters_example(
     contract: Contract, operation: Operation, unique: Unique, *, known: Mapping[str, Any] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Values of the required parameters: ``{"path": {"id": 1}, "query": {}, "header": {}, "cookie": {}}``."""
-    maker = Maker(contract.schemas, unique=unique, fields=frozenset(contract.unique_fields), known=known or {})
+    """Values of the required parameters: ``{"path": {"id": 1}, "query": {}, "header": {}, "cookie": {}}``.
+
+    An Idempotency-Key is another one each time: the same again would be answered from memory.
+    """
+    fields = frozenset({*contract.unique_fields, "Idempotency-Key", "X-Idempotency-Key"})
+    maker = Maker(contract.schemas, unique=unique, fields=fields, known=known or {})
     values: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}, "cookie": {}}
     for parameter in operation.parameters:
         if parameter.required:

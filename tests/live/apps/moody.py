@@ -6,11 +6,13 @@
 * ``stingy``: 20 requests from all the world together, then 429 with Retry-After: 30.
 * ``suicidal``: DELETE /users/{id} really deletes the caller; DELETE /me, which is documented, too.
 * ``absent``: every path is 404.
+* ``remembers``: POST /notes takes an Idempotency-Key; the same key with another body is 422.
 """
 
 import asyncio
 import itertools
 import os
+import re
 import sys
 from collections import Counter
 from typing import Any
@@ -39,7 +41,16 @@ def _answers(ok: int, schema: dict[str, Any] | None, *codes: int) -> dict[str, A
     return out
 
 
-def _document() -> dict[str, Any]:
+KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9-]{8,40}$"},
+    "example": "key-of-the-docs",
+}
+
+
+def _document(mood: str) -> dict[str, Any]:
     bearer = [{"bearer": []}]
     path_id = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
     body = {"required": True, "content": {"application/json": {"schema": NOTE}}}
@@ -55,6 +66,7 @@ def _document() -> dict[str, Any]:
                 "get": {"operationId": "listNotes", "responses": _answers(200, {"type": "array", "items": NOTE}, 429)},
                 "post": {
                     "operationId": "addNote",
+                    "parameters": [KEY] if mood == "remembers" else [],
                     "requestBody": body,
                     "responses": _answers(201, NOTE, 400, 422, 429),
                 },
@@ -94,6 +106,7 @@ def _document() -> dict[str, Any]:
 def create_app(mood: str) -> Starlette:
     users = {f"u{n}": {"id": f"u{n}", "name": f"user {n}"} for n in range(1, 6)}
     notes: list[dict[str, Any]] = []
+    remembered: dict[str, Any] = {}
     ids, calls, spent = itertools.count(1), itertools.count(1), Counter[str]()
 
     def who(request: Request) -> str | None:
@@ -125,6 +138,12 @@ def create_app(mood: str) -> Starlette:
             isinstance(note["id"], bool) or not isinstance(note["id"], (int, float)) or note["id"] % 1
         ):
             return refuse(422)
+        if mood == "remembers":
+            key = request.headers.get("idempotency-key", "")
+            if re.fullmatch("[A-Za-z0-9-]{8,40}", key) is None:
+                return refuse(400)
+            if remembered.setdefault(key, note) != note:
+                return refuse(422)
         notes.append({"id": next(ids), "text": text})
         return JSONResponse(notes[-1], 201)
 
@@ -152,7 +171,7 @@ def create_app(mood: str) -> Starlette:
         return Response(status_code=204)
 
     async def document(request: Request) -> Response:
-        return JSONResponse(_document())
+        return JSONResponse(_document(mood))
 
     routes = [
         Route("/openapi.json", document),

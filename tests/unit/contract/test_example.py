@@ -236,6 +236,20 @@ def test_of_an_operation(made: Contract) -> None:
     assert example(made, create.body.json_schema, unique=counter()) == {"sku": "u7f3ax1", "name": "sample"}
 
 
+@pytest.mark.parametrize("name", ["Idempotency-Key", "idempotency-key", "X-Idempotency-Key"])
+@pytest.mark.parametrize(
+    "schema",
+    [{"type": "string"}, {"type": "string", "format": "uuid"}, {"type": "string", "pattern": "^[0-9a-f]{16}$"}],
+)
+def test_an_idempotency_key_is_another_one_each_time(name: str, schema: dict[str, Any]) -> None:  # fmt: skip
+    key = {"name": name, "in": "header", "required": True, "schema": schema, "example": "00000000aaaaaaaa"}
+    shop = contract({"/orders": {"post": operation(parameters=[key])}})
+    unique = counter()
+    made = [parameters_example(shop, shop.operations[0], unique)["header"][name] for _ in range(5)]
+    assert len(set(made)) == 5
+    assert all(shop.validator(schema, "request").is_valid(value) for value in made)
+
+
 def test_it_is_deterministic(made: Contract) -> None:
     create = made.operations[0]
     assert body_example(made, create, unique=counter()) == body_example(made, create, unique=counter())

@@ -6,6 +6,8 @@ import json
 from base64 import urlsafe_b64encode
 from typing import Any
 
+import pytest
+
 from upheld.contract import Contract
 from upheld.exchange import Response, Session
 from upheld.run.fuzz.job import job, own_ids, own_values, who_calls
@@ -62,6 +64,18 @@ def test_unique_fields_have_kinds(make_contract: MakeContract, document: Documen
         "/email": "email",
         "/number": "integer",
     }
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "idempotency-key", "X-Idempotency-Key"])
+def test_keys_that_make_a_request_the_same_again_are_found(
+    make_contract: MakeContract, document: Document, name: str
+) -> None:
+    create = document["paths"]["/items"]["post"]
+    create["parameters"] = [{"name": name, "in": "header", "schema": {"type": "string", "minLength": 8}}]
+    field = {"path": name, "kind": "text", "min": 8, "max": None, "pattern": None}
+    assert made(make_contract())["keys"] == {"POST /items": field}
+    create["parameters"][0]["in"] = "query"
+    assert made(make_contract())["keys"] == {}
 
 
 def test_ids_in_paths_and_bodies_belong_to_families(contract: Contract) -> None:

@@ -54,7 +54,7 @@ def test_a_429_tells_nothing(code: str, contract: Contract, by_code: Find) -> No
 
 def test_refusals_beside_the_point_do_not_repeat_a_refusal(contract: Contract, by_code: Find) -> None:
     failure, sent = by_code("ST202")
-    for status in (401, 403, 404, 409):
+    for status in (401, 403, 404, 409, 412):
         assert judge.again(failure, sent, Response.problem(status), contract) is False
 
 

@@ -19,7 +19,7 @@ from upheld.run.fuzz.events import Failure, Sent
 from upheld.run.fuzz.job import job
 from upheld.run.fuzz.repeat import MOST_REQUESTS, Repeater
 
-from .conftest import ANN, MakeContract
+from .conftest import ANN, Document, MakeContract
 
 Service = Callable[[Request], Response]
 JSON = Headers({"Content-Type": "application/json"})
@@ -111,6 +111,20 @@ def test_a_repetition_has_fresh_unique_values(contract: Contract) -> None:
     seen = sent("POST /items", "/items", Response(500), {"name": "x", "sku": "abc"})
     assert run(repeat.again(CRASH, seen, [seen], nobody))[0] is True
     assert run(repeat.again(CRASH, seen, [seen], nobody))[0] is True
+
+
+def test_a_repetition_has_a_fresh_idempotency_key(make_contract: MakeContract, document: Document) -> None:
+    key = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}}
+    document["paths"]["/items"]["post"]["parameters"] = [key]
+    old: dict[str, Response] = {"k1": Response(500)}
+    repeat, shop = repeater(
+        make_contract(), lambda request: old.get(request.headers["idempotency-key"], Response.of(201, {}))
+    )
+    seen = sent("POST /items", "/items", Response(500), {"name": "x", "sku": "abc"})
+    request = seen.exchange.request.with_headers(Idempotency_Key="k1")
+    seen = replace(seen, exchange=replace(seen.exchange, request=request))
+    assert run(repeat.again(CRASH, seen, [seen], nobody))[0] is False
+    assert len(shop.sent) == 1
 
 
 def test_what_gets_no_answer_does_not_stand(contract: Contract) -> None:
@@ -334,6 +348,52 @@ def test_statuses_that_need_no_line_are_no_finding(contract: Contract) -> None:
     failure = Failure("status_code_conformance", "ST103", {"status_code": 415})
     told = [sent("POST /items", "/items", Response.problem(415), {"name": "x"}, failures=(failure,))]
     assert list(settled(contract, lambda _: Response.problem(415), iter(told)).findings()) == []
+
+
+UNDOCUMENTED = Failure("status_code_conformance", "ST103", {"status_code": 400})
+ITEM = "GET /items/{item_id}"
+
+
+@pytest.mark.parametrize("code", ["ST103", "ST105", "ST108", "ST201", "ST202"])
+@pytest.mark.parametrize("path", ["/items/", "/items/a%2Fb", "/items/../me"])
+def test_an_answer_to_something_else_is_held_against_nobody(contract: Contract, code: str, path: str) -> None:
+    told = [sent(ITEM, path, Response.of(200, {}), failures=(Failure("any", code, {}),))]
+    assert list(settled(contract, lambda _: Response.of(200, {}), iter(told)).findings()) == []
+
+
+def test_what_the_http_server_refuses_never_came_to_the_operation(contract: Contract) -> None:
+    garbage = Response(400, Headers({"Content-Type": "text/plain", "Connection": "close"}), b"Invalid HTTP request")
+    told = sent(ITEM, "/items/5", garbage, failures=(UNDOCUMENTED,))
+    assert list(settled(contract, lambda _: garbage, iter([told])).findings()) == []
+    own = Response.problem(400)
+    told = sent(ITEM, "/items/5", own, failures=(UNDOCUMENTED,))
+    assert [found.code for found in settled(contract, lambda _: own, iter([told])).findings()] == ["ST103"]
+
+
+def test_a_crash_counts_wherever_the_request_led(contract: Contract) -> None:
+    told = [sent(ITEM, "/items/%00", Response(500), failures=(CRASH,))]
+    assert [found.code for found in settled(contract, lambda _: Response(500), iter(told)).findings()] == ["ST101"]
+
+
+def test_an_id_that_is_refused_is_no_method_that_is(contract: Contract) -> None:
+    def tried(label: str, path: str, status: int) -> list[str]:
+        failure = Failure("unsupported_method", "ST204", {"method": "TRACE", "failure_reason": "wrong_status"})
+        answer = Response.problem(status)
+        told = sent(label, path, answer, failures=(failure,), is_own_method=False)
+        request = told.exchange.request.with_(method="TRACE", operation=None)
+        told = replace(told, exchange=replace(told.exchange, request=request))
+        return [found.code for found in settled(contract, lambda _: answer, iter([told])).findings()]
+
+    assert tried(ITEM, "/items/5", 404) == []
+    assert tried(ITEM, "/items/5", 200) == ["ST204"]
+    assert tried("GET /items", "/items", 404) == ["ST204"]
+
+
+@pytest.mark.parametrize("code", ["ST201", "ST202"])
+def test_a_condition_that_does_not_hold_says_nothing_about_the_input(contract: Contract, code: str) -> None:
+    failure = Failure("any", code, {})
+    told = [sent("POST /items", "/items", Response.problem(412), {"name": "x"}, failures=(failure,))]
+    assert list(settled(contract, lambda _: Response.problem(412), iter(told)).findings()) == []
 
 
 def test_a_resend_that_breaks_is_our_defect_and_stops_nothing(contract: Contract) -> None:

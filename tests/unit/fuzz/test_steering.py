@@ -16,6 +16,7 @@ def steering(**changes: Any) -> Steering:
     job: dict[str, Any] = {
         "token": "t1",
         "unique": {"POST /items": [{"path": "/sku", "kind": "text", "min": 3, "max": 40}]},
+        "keys": {"POST /items": {"path": "Idempotency-Key", "kind": "text", "min": 8, "max": 12, "pattern": None}},
         "paths": {
             "GET /items/{id}": {"id": ["/items/{id}", "integer"]},
             "DELETE /items/{id}": {"id": ["/items/{id}", "integer"]},
@@ -57,6 +58,24 @@ def test_negative_cases_get_fresh_values_too_but_not_in_the_broken_part() -> Non
 def test_other_operations_are_left_alone() -> None:
     body = {"sku": "abc"}
     assert steering().body("POST /other", body, positive=True, is_boundary=False) is body
+
+
+def test_a_key_that_makes_a_request_the_same_again_differs_from_case_to_case() -> None:
+    steer = steering()
+    made = [
+        steer.headers("POST /items", {"idempotency-key": "demo-key", "Accept": "text/csv"})["idempotency-key"]
+        for _ in range(20)
+    ]
+    assert len(set(made)) == 20
+    assert all(8 <= len(value) <= 12 for value in made)
+
+
+def test_a_key_that_is_what_the_case_broke_stays() -> None:
+    steer = steering()
+    for broken in ("short", "x" * 13, "", None):
+        assert steer.headers("POST /items", {"Idempotency-Key": broken}) == {}
+    assert steer.headers("POST /items", {"Accept": "text/csv"}) == {}
+    assert steer.headers("POST /other", {"Idempotency-Key": "demo-key"}) == {}
 
 
 def test_ids_that_answers_show_are_used_in_paths() -> None:

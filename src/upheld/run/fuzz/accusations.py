@@ -14,6 +14,7 @@ from upheld.run.fuzz import events, judge, words
 from upheld.run.fuzz.events import Failure, Sent
 from upheld.run.fuzz.repeat import Repeater, parsed
 from upheld.run.fuzz.values import EngineFinding
+from upheld.steps import made_below, reached
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
@@ -22,6 +23,8 @@ WITNESSES = 3
 """Exchanges of one failure that are kept for repetition: the first may have failed by chance."""
 MOST_OF_ONE_KIND = 12
 """Findings of one code on one operation; what comes after is only counted."""
+_OF_ANY_ROUTE = frozenset({"ST101", "ST102", "ST204", "ST205"})
+"""A crash and a wrong 405 are faults wherever the request led; the others hold an answer against the operation's own document."""
 
 
 @dataclass
@@ -77,7 +80,15 @@ class Accusations:
 
     def _is_believed(self, failure: Failure, sent: Sent) -> bool:
         status = sent.exchange.response.status
+        if failure.code not in _OF_ANY_ROUTE and not _is_its_answer(sent, self.contract):
+            return False
         if failure.code == "ST103" and status in self.contract.policy.implicit_statuses:
+            return False
+        if failure.code == "ST204" and status == 404 and "{" in sent.label:
+            # Who looks a member up before the method refuses the id, whatever the method.
+            return False
+        if failure.code in ("ST201", "ST202") and status == 412:
+            # RFC 9110 §15.5.13: a condition in the request's header fields was false, so what it asks for was not tried.
             return False
         if failure.code == "ST202" and not sent.known:
             # Refused because of an id that nobody made, as far as we can tell: no accusation.
@@ -202,3 +213,8 @@ class Accusations:
                 seen=accusation.seen,
                 promised_by=promised,
             )
+
+
+def _is_its_answer(sent: Sent, contract: Contract) -> bool:
+    """The operation, or the framework on its behalf, made the answer: not another route, and not the HTTP server below."""
+    return reached(sent.exchange, contract) is not None and not made_below(sent.exchange.response)

@@ -120,6 +120,8 @@ def _steer(case: schemathesis.Case[Any]) -> None:
             body = _steering.session(label, body)
         if body is not case.body:
             case.body = body
+    if is_own_method and (fields := _steering.headers(label, case.headers or {})):
+        case.headers = type(case.headers)({**case.headers, **fields})
     values = case.path_parameters
     if values:
         changes = _steering.path(label, method, values, may_choose=_leaves_path_free(case, phase))

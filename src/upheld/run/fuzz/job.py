@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from upheld.exchange import Session
 
 _OWN = frozenset({"id", "uuid", "sub", "user_id", "uid", "email", "username", "login", "user_name", "handle", "slug"})
+_KEYS = frozenset({"idempotency_key", "x_idempotency_key"})
 
 VERSION = 1
 """Version of the lines that the engine's process writes and of the job that it reads."""
@@ -67,6 +68,7 @@ def job(
         "requests": requests,
         "callers": {op.label: who for op in operations if (who := who_calls(contract, op, user, admin))},
         "unique": {op.label: fields for op in operations if (fields := unique_fields(contract, op))},
+        "keys": {op.label: field for op in operations if (field := idempotency_key(contract, op))},
         "paths": {op.label: ids for op in operations if (ids := path_ids(op, families))},
         "bodies": {op.label: refs for op in operations if (refs := body_references(contract, op))},
         "makers": {
@@ -181,6 +183,18 @@ def _field(contract: Contract, pointer: str, schema: JsonSchema) -> dict[str, An
                 "max": branch.get("maxLength"),
                 "pattern": branch.get("pattern"),
             }
+    return None
+
+
+def idempotency_key(contract: Contract, operation: Operation) -> dict[str, Any] | None:
+    """The header parameter by which the service knows a request again, and what its schema takes.
+
+    draft-ietf-httpapi-idempotency-key-header-07 §2.2: a key "MUST NOT be reused with another request with a different request
+    payload". Sent twice, it is answered from memory or refused, and the case tells nothing about its own input.
+    """
+    for parameter in operation.parameters:
+        if parameter.location == "header" and key(parameter.name) in _KEYS:
+            return _field(contract, parameter.name, parameter.schema)
     return None
 
 

@@ -18,7 +18,7 @@ STATUS_CODES = frozenset(
 """Failures that one request shows and that can be judged here well enough to make the request smaller."""
 
 # The engine's own list of statuses that say nothing against a valid request.
-_ACCEPTED_OR_BESIDE_THE_POINT = frozenset({401, 403, 404, 409, 429})
+_ACCEPTED_OR_BESIDE_THE_POINT = frozenset({401, 403, 404, 409, 412, 429})
 
 
 def again(failure: Failure, sent: Sent, response: Response, contract: Contract) -> bool | None:

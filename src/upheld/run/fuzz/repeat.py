@@ -139,7 +139,11 @@ class Repeater:
         return None if found is None or isinstance(found, (bool, dict, list)) else str(found)
 
     def _refreshed(self, label: str, request: Request) -> Request:
-        """The request with fresh values where they must be unique, else its repetition would meet a 409."""
+        """The request with fresh values where they must be unique, else its repetition would meet a 409 or an old answer."""
+        fields = self._fresh.headers(label, dict(request.headers.pairs))
+        if fields:
+            pairs = ((name, fields.get(name, value)) for name, value in request.headers.pairs)
+            request = request.with_(headers=Headers(pairs))
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if request.body is None:
             return request

@@ -26,6 +26,7 @@ class Steering:
     def __init__(self, job: Mapping[str, Any]) -> None:
         self._job = job
         self._unique: Mapping[str, list[dict[str, Any]]] = job["unique"]
+        self._keys: Mapping[str, dict[str, Any]] = job["keys"]
         self._paths: Mapping[str, dict[str, list[str]]] = job["paths"]
         self._bodies: Mapping[str, list[list[str]]] = job["bodies"]
         self._protected = frozenset(job["protected"])
@@ -52,8 +53,7 @@ class Steering:
             def stamped(value: Any, field: dict[str, Any] = field) -> Any:
                 if not uniques.fits(value, field):
                     return value
-                self._number += 1
-                return uniques.fresh(value, field, self._job["token"], self._number, keep_length=is_boundary)
+                return self._another(value, field, keep_length=is_boundary)
 
             body = at(body, steps(field["path"]), stamped)
         if positive:
@@ -67,6 +67,21 @@ class Steering:
 
                 body = at(body, steps(pointer), existing)
         return body
+
+    def headers(self, label: str, headers: Mapping[str, Any]) -> dict[str, str]:
+        """Header fields to replace: a key by which the service would know another case's request again."""
+        field = self._keys.get(label)
+        if field is None:
+            return {}
+        return {
+            name: self._another(value, field, keep_length=False)
+            for name, value in headers.items()
+            if name.lower() == field["path"].lower() and uniques.fits(value, field)
+        }
+
+    def _another(self, value: Any, field: Mapping[str, Any], *, keep_length: bool) -> Any:
+        self._number += 1
+        return uniques.fresh(value, field, self._job["token"], self._number, keep_length=keep_length)
 
     def unprotected(self, method: str, body: Any) -> Any:
         """The body of an unsafe request without the names and ids of our own accounts."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from upheld.contract.dialect import Direction, Schemas, Validator
+    from upheld.contract.oauth import OAuthServer
     from upheld.contract.policy import Policy
     from upheld.contract.source import Located
     from upheld.errors import Place
@@ -298,6 +299,13 @@ class Contract:
     @cached_property
     def by_label(self) -> Mapping[str, Operation]:
         return {operation.label: operation for operation in self.operations}
+
+    @cached_property
+    def oauth(self) -> OAuthServer:
+        """The OAuth 2 endpoints that the service has itself."""
+        from upheld.contract.oauth import oauth_server
+
+        return oauth_server(self)
 
     def operation(self, label: str | None) -> Operation | None:
         """The operation with this label, or None."""

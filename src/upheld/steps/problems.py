@@ -28,10 +28,12 @@ def problems_promised(contract: Contract) -> bool:
 
 
 def exempt_from_problems(contract: Contract, request: Request) -> bool:
-    """``errors.exempt`` lists what the request calls: it has an error format of its own."""
+    """It has an error format of its own: ``errors.exempt`` lists it, or it is an OAuth token endpoint (RFC 6749 §5.2)."""
     from upheld.contract.patterns import matches
 
     operation = contract.operation(request.operation)
+    if operation is not None and operation == contract.oauth.token and contract.oauth.speaks_oauth:
+        return True
     path = operation.path if operation else request.path
     return any(matches(pattern, request.method, path, contract.prefix) for pattern in contract.policy.errors.exempt)
 

@@ -75,10 +75,26 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """One role of a subject that is decided role by role: what the contract says of it, and what was seen."""
+
+    role: str
+    expected: Literal["allowed", "denied", "unknown"]
+    seen: str = ""
+    """The answer in few words, ``403`` or ``204``; empty when nothing was sent."""
+    verdict: Literal["kept", "breached", "unproven"] = "unproven"
+    reason: str = ""
+    """Why it is unproven."""
+    add: str = ""
+    """For unproven: the line to add to upheld.yaml."""
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """The requirement was exercised and held. ``detail`` is said in reports."""
 
     detail: str = ""
+    cells: tuple[Cell, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +114,7 @@ class Finding:
     request: Request | None = None
     """The request to paste as curl."""
     minimal: bool = False
+    cells: tuple[Cell, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +123,7 @@ class Unproven:
 
     reason: str
     add: str = ""
+    cells: tuple[Cell, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +163,8 @@ class Subject:
     operation: Operation | None = None
     rule: RateRule | None = None
     resource: Resource | None = None
+    cells: tuple[Cell, ...] = ()
+    """What is expected for each role, where it is decided role by role; the outcome holds them again, with what was seen."""
 
 
 SERVICE = Subject("service")
@@ -229,7 +249,7 @@ Conversation = Generator[Action, Any, Outcome]
 class Lane:
     """What a dialogue knows: the contract, its subject, and names that nobody else uses. No I/O."""
 
-    __slots__ = ("_count", "contract", "known", "subject", "token")
+    __slots__ = ("_count", "at_hand", "contract", "known", "subject", "token")
 
     def __init__(self, contract: Contract, subject: Subject, token: str) -> None:
         self.contract = contract
@@ -238,6 +258,8 @@ class Lane:
         """Lower-case letters and digits, different in every lane of every run."""
         self.known: dict[str, Any] = {}
         """Ids of members that this dialogue made, by the name of the field that bodies use for them."""
+        self.at_hand: dict[str, Session] = {}
+        """Who has signed in for this dialogue and may be asked to make things, by role; `steps.caller` asks nobody else then."""
         self._count = 0
 
     @property

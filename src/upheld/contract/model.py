@@ -332,11 +332,14 @@ class Contract:
         return None
 
     def roles(self, operation: Operation) -> tuple[str, ...] | None:
-        """The roles that may call it by the first ``roles:`` line that matches; None when no line does."""
+        """The roles that may call it by the first ``roles:`` line that matches, else by the scopes that the document asks
+        for and the identities state; None when neither restricts it."""
+        from upheld.contract.scopes import roles_by_scope
+
         for rule in self.policy.roles:
             if self.matches(rule.op, operation):
                 return rule.allow
-        return None
+        return roles_by_scope(self, operation)
 
     def latency_class(self, operation: Operation) -> LatencyClass:
         """``complex`` where listed, ``auth`` for the session's operations that hash, else ``crud``."""

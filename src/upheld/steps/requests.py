@@ -25,6 +25,9 @@ def caller(lane: Lane, operation: Operation, *, fresh: bool = False) -> Move:
     if not operation.secured:
         return None
     allowed = lane.contract.roles(operation)
+    at_hand = [lane.at_hand[role] for role in allowed or lane.at_hand if role in lane.at_hand]
+    if at_hand and not fresh:
+        return at_hand[0]
     session: Session = yield from sign_in(allowed[0] if allowed else None, fresh=fresh)
     return session
 

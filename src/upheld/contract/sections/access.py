@@ -151,6 +151,12 @@ class Identity(Section):
     """A person or machine that signs in. Without a password or token it is registered through ``auth.register``."""
 
     role: str = Field("user", description="The identity's role, as the lines under roles name it.")
+    scopes: tuple[str, ...] | None = Field(
+        None,
+        description="What its credential may do, in the words of the document's security requirements. Stated, they decide who "
+        "may call what where no line under roles does.",
+        examples=[["orders:read"]],
+    )
     user: str | None = Field(
         None, description="Name or e-mail to sign in with; made up when the identity is registered."
     )

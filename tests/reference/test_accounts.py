@@ -158,6 +158,8 @@ def forgeries(key: str, required: tuple[str, ...], good: str) -> dict[str, str]:
         "other audience": {"aud": "somebody"},
         "other kind": {"type": "refresh"},
         "sub is no id": {"sub": "admin"},
+        "sid is a number": {"sid": 1},
+        "jti is null": {"jti": None},
         "unknown user": {"sub": str(uuid4())},
         "unknown session": {"sid": str(uuid4())},
         "10 kB": {"x": "a" * 10_000},
@@ -190,7 +192,7 @@ def forgeries(key: str, required: tuple[str, ...], good: str) -> dict[str, str]:
 async def test_forged_tokens_are_refused_and_the_resigned_one_is_not(shop) -> None:
     good = (await shop.tokens())["access_token"]
     claims = jwt.decode(good, options={"verify_signature": False})
-    key, required = shop.parts.tokens.key, shop.parts.tokens.REQUIRED
+    key, required = shop.parts.tokens.key, (*shop.parts.tokens.REQUIRED, "sid")
     resigned = forge(jwt.get_unverified_header(good), claims, key)
     async with shop.client() as client:
         assert (await client.get(ME, headers=bearer(resigned))).status_code == 200

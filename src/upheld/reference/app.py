@@ -15,9 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from .api import health
-from .api.v1.routes import admin, api_keys, auth, debug, orders, products, reports, users
+from .api.v1.routes import admin, api_keys, auth, debug, oauth, orders, products, reports, users
 from .components import HEALTH, PREFIX, Components, assemble
 from .core.database import create_engine, create_tables
+from .core.oauth_errors import OAuthError
 from .core.problems import VALIDATION, Problem, pointer
 from .core.settings import Settings
 from .middleware.admission import Admission
@@ -54,11 +55,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
 
     app.include_router(health.router)
-    routers = [auth, users, api_keys, products, orders, reports, admin, *([debug] if settings.fault_route else [])]
+    routers = [auth, oauth, users, api_keys, products, orders, reports, admin]
+    if settings.fault_route:
+        routers.append(debug)
     for module in routers:
         app.include_router(module.router, prefix=PREFIX)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(OAuthError, _on_oauth_error)
 
     context = Context(app, settings, components)
     if settings.mutant is not None:
@@ -70,13 +74,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _layers(app: FastAPI, parts: Components) -> list[Middleware]:
     """From the outside in. A layer's errors are rendered by the boundary above it."""
     table = RouteTable(lambda: app.router.routes)
+    # RFC 9700 §2.6: the authorization endpoint is for a browser to go to, not for scripts of other origins to fetch.
+    navigated = f"{PREFIX}/oauth/authorize"
     always_on = frozenset({HEALTH, f"{PREFIX}/admin/maintenance", f"{PREFIX}/auth/login"})
     return [
         Middleware(Trace, log_requests=parts.settings.log_requests),
-        Middleware(ResponseHeaders, cors=parts.cors, policy=parts.headers),
+        Middleware(ResponseHeaders, cors=parts.cors, policy=parts.headers, without_cors=navigated),
         Middleware(Boundary, renderer=parts.renderer),
         Middleware(HeadBounds, settings=parts.settings),
-        Middleware(Preflight, cors=parts.cors, table=table),
+        Middleware(Preflight, cors=parts.cors, table=table, without_cors=navigated),
         Middleware(Admission, reader=parts.credentials, limiter=parts.limiter),
         Middleware(Dispatch, table=table, maintenance=parts.maintenance, always_on=always_on),
         Middleware(BodyBounds, settings=parts.settings),
@@ -118,6 +124,11 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
     reported = [{"pointer": pointer(item["loc"]), "detail": item["msg"]} for item in found[:MAX_REPORTED]]
     parts = f"{len(found)} part{'s' if len(found) > 1 else ''} of the request"
     return _render(request, Problem(VALIDATION, f"{parts} did not match the schema.", extensions={"errors": reported}))
+
+
+async def _on_oauth_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OAuthError)
+    return error.response()
 
 
 def _render(request: Request, problem: Problem) -> Response:

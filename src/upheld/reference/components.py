@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from .core.cache import Cache, MemoryStore, RedisStore, Store
+from .core.clients import Clients
 from .core.clock import Clock
 from .core.cors import CorsPolicy
 from .core.headers import HeaderPolicy
@@ -21,6 +22,7 @@ from .middleware.admission import CredentialReader
 from .services.accounts import Accounts
 from .services.api_keys import ApiKeys
 from .services.maintenance import Maintenance
+from .services.oauth import OAuth
 from .services.orders import Orders
 from .services.products import Products
 from .services.sessions import Sessions
@@ -44,11 +46,13 @@ class Components:
     hasher: PasswordHasher
     tokens: TokenCodec
     api_key_codec: ApiKeyCodec
+    clients: Clients
     credentials: CredentialReader
     database: async_sessionmaker[AsyncSession]
     """Bound to an engine when the application starts."""
     accounts: Accounts
     sessions: Sessions
+    oauth: OAuth
     api_keys: ApiKeys
     products: Products
     orders: Orders
@@ -67,6 +71,8 @@ def assemble(settings: Settings) -> Components:
     api_key_codec = ApiKeyCodec(settings)
     database = async_sessionmaker(class_=AsyncSession, expire_on_commit=False)
     units = UnitsOfWork(database)
+    clients = Clients(settings)
+    sessions = Sessions(units, hasher, tokens, api_key_codec, clients, clock)
     return Components(
         settings=settings,
         clock=clock,
@@ -80,10 +86,12 @@ def assemble(settings: Settings) -> Components:
         hasher=hasher,
         tokens=tokens,
         api_key_codec=api_key_codec,
+        clients=clients,
         credentials=CredentialReader(tokens, api_key_codec),
         database=database,
         accounts=Accounts(units, hasher, clock),
-        sessions=Sessions(units, hasher, tokens, api_key_codec, clock),
+        sessions=sessions,
+        oauth=OAuth(units, sessions, tokens, clients, clock, settings.oauth_code_ttl),
         api_keys=ApiKeys(units, api_key_codec, clock),
         products=Products(units, cache, clock),
         orders=Orders(units, cache, clock, settings.idempotency_ttl),

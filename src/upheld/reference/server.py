@@ -157,6 +157,7 @@ def _share(settings: Settings) -> Path | None:
     shared: dict[str, Any] = {
         "JWT_KEY": settings.jwt_key.get_secret_value(),
         "ADMIN_PASSWORD": settings.admin_password.get_secret_value(),
+        "OAUTH_CLIENT_SECRET": settings.oauth_client_secret.get_secret_value(),
     }
     folder = None
     if settings.database_url is None:

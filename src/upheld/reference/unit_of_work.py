@@ -8,6 +8,7 @@ from typing import Self
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from .repositories.accounts import ApiKeys, Sessions, Users
+from .repositories.oauth import AuthorizationCodes
 from .repositories.orders import IdempotencyRecords, Orders
 from .repositories.products import Products
 
@@ -24,6 +25,7 @@ class UnitOfWork:
         self.users = Users(self.session)
         self.sessions = Sessions(self.session)
         self.api_keys = ApiKeys(self.session)
+        self.codes = AuthorizationCodes(self.session)
         self.products = Products(self.session)
         self.orders = Orders(self.session)
         self.idempotency = IdempotencyRecords(self.session)

@@ -9,16 +9,33 @@ from .problems import Problem
 PRODUCED = ("application/json", "application/problem+json")
 
 
+FORM = "application/x-www-form-urlencoded"
+
+
 def require_json(headers: Headers) -> None:
     """RFC 9110 §15.5.16: a 415 names in Accept what would have been read, in Accept-Encoding which coding."""
+    kind, _, subtype = _media_type(headers).partition("/")
+    if kind != "application" or not (subtype == "json" or subtype.endswith("+json")):
+        raise _unsupported("application/json")
+
+
+def require_form(headers: Headers) -> None:
+    """The same for the one operation that takes a form (RFC 6749 §3.2)."""
+    if _media_type(headers) != FORM:
+        raise _unsupported(FORM)
+
+
+def _media_type(headers: Headers) -> str:
+    """What the body is, without parameters; empty for one in another charset than UTF-8, which nobody reads."""
     coding = headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("", "identity"):
         raise Problem.of_status(415, "The body has a content coding.", headers={"Accept-Encoding": "identity"})
     essence, _, parameters = headers.get("content-type", "").partition(";")
-    kind, _, subtype = essence.strip().lower().partition("/")
-    charset = _parameter(parameters, "charset")
-    if kind != "application" or not (subtype == "json" or subtype.endswith("+json")) or charset not in ("", "utf-8"):
-        raise Problem.of_status(415, "The body has to be application/json.", headers={"Accept": "application/json"})
+    return essence.strip().lower() if _parameter(parameters, "charset") in ("", "utf-8") else ""
+
+
+def _unsupported(wanted: str) -> Problem:
+    return Problem.of_status(415, f"The body has to be {wanted}.", headers={"Accept": wanted})
 
 
 def require_acceptable(headers: Headers) -> None:

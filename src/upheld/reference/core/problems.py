@@ -37,6 +37,7 @@ def _blank(status: int) -> ProblemType:
 
 
 MALFORMED_BODY = ProblemType("malformed-body", 400, "The request body is not well-formed JSON")
+UNKNOWN_CLIENT = ProblemType("unknown-client", 400, "The client or its redirect_uri is not known")
 INVALID_REQUEST = ProblemType("invalid-request", 400, "The request's credentials are malformed")
 UNAUTHENTICATED = ProblemType("unauthenticated", 401, "Valid credentials are needed")
 FORBIDDEN = ProblemType("forbidden", 403, "These credentials are not entitled to this operation")
@@ -93,10 +94,16 @@ def unauthenticated(detail: str = "No credentials were sent.", *, error: str | N
     return Problem(UNAUTHENTICATED, detail, headers=challenge(error))
 
 
-def forbidden(scope: str) -> Problem:
+def forbidden(role: str) -> Problem:
     return Problem(
-        FORBIDDEN, f"This operation needs the role {scope}.", headers=challenge("insufficient_scope", scope=scope)
+        FORBIDDEN, f"This operation needs the role {role}.", headers=challenge("insufficient_scope", scope=role)
     )
+
+
+def insufficient_scope(scope: str | None) -> Problem:
+    """RFC 6750 §3.1. None: no scope would do, the operation is for the user's own session."""
+    needs = "takes no token of an OAuth client" if scope is None else f"needs the scope {scope}"
+    return Problem(FORBIDDEN, f"This operation {needs}.", headers=challenge("insufficient_scope", scope=scope))
 
 
 def pointer(location: Sequence[str | int]) -> str:

@@ -114,6 +114,7 @@ def rules(settings: Settings, prefix: str) -> tuple[Rule, ...]:
         rule("login", settings.login_quota, by_address, f"{prefix}/auth/login"),
         rule("register", settings.register_quota, by_address, f"{prefix}/auth/register"),
         rule("refresh", settings.refresh_quota, by_address, f"{prefix}/auth/refresh"),
+        rule("token", settings.oauth_token_quota, by_address, f"{prefix}/oauth/token"),
         rule("default", settings.default_quota, by_user_or_address),
     )
 

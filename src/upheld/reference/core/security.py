@@ -17,6 +17,7 @@ import bcrypt
 import jwt
 from jwt.types import Options
 
+from . import scopes
 from .clock import Clock
 from .settings import Settings
 
@@ -62,21 +63,37 @@ class InvalidTokenError(Exception):
 
 
 @dataclass(frozen=True)
+class Delegation:
+    """That a token was given to an OAuth client, and what for. Tokens of the login have none: they may do all."""
+
+    client_id: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Claims:
     """What a verified token says."""
 
     subject: UUID
-    session: UUID
+    session: UUID | None
+    """None: a client has it on its own behalf, and no user signed in for it."""
     token_id: UUID
     kind: TokenKind
     expires_at: datetime
+    delegation: Delegation | None = None
+
+    @property
+    def family(self) -> UUID:
+        """The session of a refresh token, which always has one."""
+        assert self.session is not None  # the codec refuses those that have none
+        return self.session
 
 
 class TokenCodec:
     """JWT with HS256 and nothing else: the algorithm comes from here, never from the token (RFC 8725 §3.1)."""
 
     ALGORITHM = "HS256"
-    REQUIRED = ("exp", "iat", "sub", "jti", "iss", "aud", "sid", "type")
+    REQUIRED = ("exp", "iat", "sub", "jti", "iss", "aud", "type")
     # RFC 8725 §3.11 explicit typing: a refresh token differs from an access token in its header as well.
     HEADER_TYPES: ClassVar[dict[TokenKind, str]] = {"access": "at+jwt", "refresh": "rt+jwt"}
     _COMPACT = re.compile(r"[A-Za-z0-9_-]{1,512}\.[A-Za-z0-9_-]{1,2048}\.[A-Za-z0-9_-]{43}")
@@ -89,19 +106,29 @@ class TokenCodec:
         self.clock = clock
         self.options: Options = {"require": list(self.REQUIRED)}
 
-    def issue(self, kind: TokenKind, subject: UUID, session: UUID, token_id: UUID | None = None) -> str:
+    def issue(
+        self,
+        kind: TokenKind,
+        subject: UUID,
+        session: UUID | None,
+        token_id: UUID | None = None,
+        delegation: Delegation | None = None,
+    ) -> str:
         issued_at = int(self.clock.now().timestamp())
         claims = {
             "iss": self.issuer,
             "aud": self.audience,
             "sub": str(subject),
-            "sid": str(session),
             "jti": str(token_id or uuid4()),
             "type": kind,
             "iat": issued_at,
             "nbf": issued_at,
             "exp": issued_at + self.ttl[kind],
         }
+        if session is not None:
+            claims["sid"] = str(session)
+        if delegation is not None:  # the claims of RFC 9068 §2.2 and §2.2.3
+            claims |= {"client_id": delegation.client_id, "scope": scopes.written(delegation.scopes)}
         return jwt.encode(claims, self.key, self.ALGORITHM, headers={"typ": self.HEADER_TYPES[kind]})
 
     def verify(self, token: str, kind: TokenKind) -> Claims:
@@ -127,13 +154,26 @@ class TokenCodec:
         self.check_header(header, kind)
         self.check_kind(payload, kind)
         self.check_times(payload)
+        delegation = self._delegation(payload)
+        if "sid" not in payload and (delegation is None or kind != "access"):
+            raise InvalidTokenError("sid")
         return Claims(
-            subject=UUID(payload["sub"]),
-            session=UUID(payload["sid"]),
-            token_id=UUID(payload["jti"]),
+            subject=_id(payload["sub"]),
+            session=_id(payload["sid"]) if "sid" in payload else None,
+            token_id=_id(payload["jti"]),
             kind=kind,
             expires_at=datetime.fromtimestamp(payload["exp"], tz=self.clock.now().tzinfo),
+            delegation=delegation,
         )
+
+    @staticmethod
+    def _delegation(payload: dict[str, Any]) -> Delegation | None:
+        client_id, scope = payload.get("client_id"), payload.get("scope")
+        if client_id is None and scope is None:
+            return None
+        if not isinstance(client_id, str) or not isinstance(scope, str):
+            raise InvalidTokenError("scope")
+        return Delegation(client_id, scopes.parse(scope))
 
     def check_header(self, header: dict[str, Any], kind: TokenKind) -> None:
         # Nothing in the header may name a key (RFC 8725 §3.10); we sign with one and send none of these.
@@ -188,6 +228,12 @@ class ApiKeyCodec:
 
     def _tag(self, content: bytes) -> bytes:
         return hmac.digest(self._key, content, "sha256")[:16]
+
+
+def _id(claim: Any) -> UUID:
+    if not isinstance(claim, str):
+        raise InvalidTokenError("id")
+    return UUID(claim)
 
 
 def _canonical(part: str) -> bool:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import secrets
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .scopes import OF_CLIENTS, OF_USERS, Scope
+
 RAISED_FACTOR = 1000
 """What profile ``raised`` multiplies each quota with; nothing else changes, the contract included."""
+
+
+CLIENT_ID = r"^[A-Za-z0-9_.-]{1,64}$"
 
 
 class Settings(BaseSettings):
@@ -24,16 +30,28 @@ class Settings(BaseSettings):
     create_tables: bool = True
 
     jwt_key: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(48)))
-    jwt_issuer: str = "upheld-reference"
+    jwt_issuer: str = "https://shop.example.test"
+    """RFC 8414 §2: an https URL without query and fragment; ``iss`` of tokens and of authorization responses."""
     jwt_audience: str = "upheld-reference-api"
     access_ttl: int = Field(15 * 60, ge=1)
     refresh_ttl: int = Field(7 * 24 * 3600, ge=1)
     bcrypt_cost: int = Field(12, ge=4, le=16)
 
+    oauth_client_id: str = Field("shop-console", pattern=CLIENT_ID)
+    """The confidential client. Only a digest of its secret is kept."""
+    oauth_client_secret: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(32)))
+    oauth_client_redirect_uri: str = "https://app.example.test/callback"
+    oauth_client_scopes: tuple[Scope, ...] = (*OF_USERS, *OF_CLIENTS)
+    oauth_public_client_id: str = Field("shop-app", pattern=CLIENT_ID)
+    oauth_public_client_redirect_uri: str = "https://app.example.test/callback"
+    oauth_public_client_scopes: tuple[Scope, ...] = tuple(OF_USERS)
+    oauth_code_ttl: int = Field(60, ge=1, le=600)
+
     profile: Literal["shipped", "raised"] = "shipped"
     login_quota: str = "10/minute"
     register_quota: str = "5/minute"
     refresh_quota: str = "30/minute"
+    oauth_token_quota: str = "30/minute"
     default_quota: str = "100/minute"
 
     cache_ttl: int = Field(60, ge=1)
@@ -67,4 +85,21 @@ class Settings(BaseSettings):
         # RFC 7518 §3.2: "A key of the same size as the hash output ... or larger MUST be used with this algorithm."
         if len(value.get_secret_value().encode()) < 32:
             raise ValueError("the key needs at least 32 bytes for HS256")
+        return value
+
+    @field_validator("oauth_client_secret")
+    @classmethod
+    def _not_guessable(cls, value: SecretStr) -> SecretStr:
+        # RFC 6749 §10.10: the probability of guessing "MUST be less than or equal to 2^(-128)". That is also why a
+        # plain digest is enough of it, where a password needs bcrypt.
+        if len(value.get_secret_value()) < 32:
+            raise ValueError("the client secret needs at least 32 characters")
+        return value
+
+    @field_validator("oauth_client_redirect_uri", "oauth_public_client_redirect_uri")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        # RFC 6749 §3.1.2: "MUST be an absolute URI ... MUST NOT include a fragment component."
+        if not urlsplit(value).scheme or not value.isascii() or "#" in value:
+            raise ValueError("a redirect_uri is an absolute URI without a fragment")
         return value

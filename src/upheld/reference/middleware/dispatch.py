@@ -47,17 +47,18 @@ class RouteTable:
 class Preflight:
     """Answers CORS preflights, before the limiter: they carry no credentials, and a browser sends them unasked."""
 
-    def __init__(self, app: ASGIApp, *, cors: CorsPolicy, table: RouteTable) -> None:
+    def __init__(self, app: ASGIApp, *, cors: CorsPolicy, table: RouteTable, without_cors: str) -> None:
         self.app = app
         self.cors = cors
         self.table = table
+        self.without_cors = without_cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "OPTIONS":
             headers = Headers(scope=scope)
             origin, wanted = headers.get("origin"), headers.get("access-control-request-method")
             methods = self.table.methods(scope["path"])
-            if origin and wanted and methods:
+            if origin and wanted and methods and scope["path"] != self.without_cors:
                 answer = Response(status_code=204, headers=self.cors.preflight_headers(origin, methods))
                 await answer(scope, receive, send)
                 return

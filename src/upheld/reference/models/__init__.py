@@ -2,7 +2,18 @@
 
 from .account import ApiKey, Session, User
 from .base import Base
+from .oauth import AuthorizationCode
 from .order import IdempotencyRecord, Order, OrderItem
 from .product import Product
 
-__all__ = ["ApiKey", "Base", "IdempotencyRecord", "Order", "OrderItem", "Product", "Session", "User"]
+__all__ = [
+    "ApiKey",
+    "AuthorizationCode",
+    "Base",
+    "IdempotencyRecord",
+    "Order",
+    "OrderItem",
+    "Product",
+    "Session",
+    "User",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from upheld.reference.api.access import UserOrKey
+from upheld.reference.api.access import ProfileReader
 from upheld.reference.api.deps import Services
 from upheld.reference.schemas.accounts import UserOut
 from upheld.reference.services.products import LISTS, Precondition, tag_of
@@ -40,7 +40,7 @@ def _changes_not_invalidated(ctx: Context) -> None:
 def _me_cached_by_path(ctx: Context) -> None:
     kept: dict[str, UserOut] = {}
 
-    async def get_me(caller: UserOrKey, services: Services) -> UserOut:
+    async def get_me(caller: ProfileReader, services: Services) -> UserOut:
         if "me" not in kept:
             kept["me"] = await services.accounts.get(caller, caller.user_id)
         return kept["me"]

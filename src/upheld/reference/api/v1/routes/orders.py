@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from upheld.reference.api.access import User, UserOrKey
+from upheld.reference.api.access import OrderReader, OrderWriter
 from upheld.reference.api.deps import Limit, Services, errors, link
 from upheld.reference.api.route import ContractRoute
 from upheld.reference.core.problems import Problem
@@ -36,7 +36,7 @@ IdempotencyKey = Annotated[str | None, Depends(idempotency_key)]
 
 @router.post("", operation_id="createOrder", status_code=201, responses=errors(409))
 async def create_order(
-    given: OrderIn, caller: User, services: Services, response: Response, key: IdempotencyKey
+    given: OrderIn, caller: OrderWriter, services: Services, response: Response, key: IdempotencyKey
 ) -> OrderOut:
     """Place an order. 409 when a product does not exist or is out of stock.
 
@@ -51,7 +51,7 @@ async def create_order(
 async def list_orders(
     request: Request,
     response: Response,
-    caller: UserOrKey,
+    caller: OrderReader,
     services: Services,
     limit: Limit = 20,
     cursor: Annotated[Uuid | None, Query(description="next_cursor of the page before.")] = None,
@@ -64,24 +64,24 @@ async def list_orders(
 
 
 @router.get("/{order_id}", operation_id="getOrder", responses=errors(404))
-async def get_order(order_id: Uuid, caller: UserOrKey, services: Services) -> OrderOut:
+async def get_order(order_id: Uuid, caller: OrderReader, services: Services) -> OrderOut:
     """One of one's own orders. Somebody else's does not exist."""
     return await services.orders.get(caller, order_id)
 
 
 @router.patch("/{order_id}", operation_id="updateOrder", responses=errors(404))
-async def update_order(order_id: Uuid, patch: OrderPatch, caller: User, services: Services) -> OrderOut:
+async def update_order(order_id: Uuid, patch: OrderPatch, caller: OrderWriter, services: Services) -> OrderOut:
     """Change the note of an order."""
     return await services.orders.change(caller, order_id, patch)
 
 
 @router.post("/{order_id}/cancel", operation_id="cancelOrder", responses=errors(404))
-async def cancel_order(order_id: Uuid, caller: User, services: Services) -> OrderOut:
+async def cancel_order(order_id: Uuid, caller: OrderWriter, services: Services) -> OrderOut:
     """Cancel an order and put its products back into stock. Twice is as good as once."""
     return await services.orders.cancel(caller, order_id)
 
 
 @router.delete("/{order_id}", operation_id="deleteOrder", status_code=204, responses=errors(404))
-async def delete_order(order_id: Uuid, caller: User, services: Services) -> None:
+async def delete_order(order_id: Uuid, caller: OrderWriter, services: Services) -> None:
     """Delete an order; one that was not cancelled is cancelled first."""
     await services.orders.delete(caller, order_id)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from upheld.reference.api.access import Admin
+from upheld.reference.api.access import ReportReader
 from upheld.reference.api.deps import Services
 from upheld.reference.api.route import ContractRoute
 from upheld.reference.schemas.base import Date
@@ -17,11 +17,11 @@ router = APIRouter(prefix="/reports", tags=["reports"], route_class=ContractRout
 
 @router.get("/sales", operation_id="salesReport")
 async def sales_report(
-    caller: Admin,
+    caller: ReportReader,
     services: Services,
     start: Annotated[Date, Query(description="First day, UTC.", examples=["2026-01-01"])],
     end: Annotated[Date, Query(description="Last day, UTC. A period that ends before it starts is empty.")],
     group_by: Annotated[GroupBy, Query()] = "day",
 ) -> SalesReport:
-    """Orders, units and revenue of a period."""
+    """Orders, units and revenue of a period. For administrators, and for OAuth clients on their own behalf."""
     return await services.orders.sales(start, end, group_by)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from upheld.reference.api.access import User, UserOrKey
+from upheld.reference.api.access import ProfileReader, ProfileWriter, User
 from upheld.reference.api.deps import Services, errors
 from upheld.reference.api.route import ContractRoute
 from upheld.reference.schemas.accounts import PasswordChange, ProfilePatch, UserOut
@@ -14,13 +14,13 @@ router = APIRouter(prefix="/users", tags=["users"], route_class=ContractRoute)
 
 
 @router.get("/me", operation_id="getMe")
-async def get_me(caller: UserOrKey, services: Services) -> UserOut:
+async def get_me(caller: ProfileReader, services: Services) -> UserOut:
     """The account that the credential belongs to."""
     return await services.accounts.get(caller, caller.user_id)
 
 
 @router.patch("/me", operation_id="updateMe")
-async def update_me(patch: ProfilePatch, caller: User, services: Services) -> UserOut:
+async def update_me(patch: ProfilePatch, caller: ProfileWriter, services: Services) -> UserOut:
     """Change one's own profile."""
     return await services.accounts.change_profile(caller, patch)
 

@@ -241,7 +241,7 @@ def test_of_an_operation(made: Contract) -> None:
     "schema",
     [{"type": "string"}, {"type": "string", "format": "uuid"}, {"type": "string", "pattern": "^[0-9a-f]{16}$"}],
 )
-def test_an_idempotency_key_is_another_one_each_time(name: str, schema: dict[str, Any]) -> None:  # fmt: skip
+def test_an_idempotency_key_is_another_one_each_time(name: str, schema: dict[str, Any]) -> None:
     key = {"name": name, "in": "header", "required": True, "schema": schema, "example": "00000000aaaaaaaa"}
     shop = contract({"/orders": {"post": operation(parameters=[key])}})
     unique = counter()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from upheld.check import Action, CannotProve, Lane, NotApplicable, Subject, Subjects, Unproven, move, send
 from upheld.exchange import Request, Response, Session
-from upheld.steps import caller, canary, plain_get, step_request, valid_request
+from upheld.steps import caller, canary, plain_get, step_request, valid_request, with_body
 
 if TYPE_CHECKING:
-    from upheld.contract import Contract, Operation, RateRule
+    from upheld.contract import Contract, Operation, RateRule, Step
+
+Knock = Callable[[Lane, Session | None], Generator[Action, Any, Request]]
 
 LARGEST = 400
 """Quotas above this are not drained: it would be load, not a check."""
@@ -71,7 +73,38 @@ def knock(lane: Lane, session: Session | None) -> Generator[Action, Any, Request
     return request
 
 
-def drain(lane: Lane, session: Session | None) -> Generator[Action, Any, tuple[list[Response], Response | None]]:
+def tap(lane: Lane, session: Session | None) -> Generator[Action, Any, Request]:
+    """A request of an operation that hashes passwords, without one: it is refused before there is anything to hash."""
+    yield from ()
+    step = _hashing(lane)
+    assert step is not None
+    request = Request(lane.operation.method, lane.operation.path, operation=lane.operation.label)
+    return with_body(request, {}, step.media_type)
+
+
+def _hashing(lane: Lane) -> Step | None:
+    steps = (lane.contract.auth.login, lane.contract.auth.register)
+    return next((step for step in steps if step and step.operation == lane.operation and step.body is not None), None)
+
+
+def exhaust(lane: Lane, session: Session | None) -> Generator[Action, Any, tuple[int, Response | None, Knock]]:
+    """Use the key up, with as little work for the service as will do. (requests admitted, the 429, how to ask once more).
+
+    Where a limiter counts only what has come through the validation, taps are free, and it takes whole requests.
+    """
+    ways: tuple[Knock, ...] = (knock,) if _hashing(lane) is None else (tap, knock)
+    count = 0
+    for how in ways:
+        admitted, refused = yield from drain(lane, session, how)
+        count += len(admitted)
+        if refused is not None:
+            return count, refused, how
+    return count, None, knock
+
+
+def drain(
+    lane: Lane, session: Session | None, how: Knock = knock
+) -> Generator[Action, Any, tuple[list[Response], Response | None]]:
     """Send until the first 429. The answers before it, and it; None when as many came as no algorithm admits.
 
     A bucket that fills up at ``quota / window`` a second admits that much more while we send, so the bound grows with time.
@@ -80,7 +113,7 @@ def drain(lane: Lane, session: Session | None) -> Generator[Action, Any, tuple[l
     assert rule is not None
     admitted: list[Response] = []
     while len(admitted) <= ceiling(rule, admitted) + 1:
-        request = yield from knock(lane, session)
+        request = yield from how(lane, session)
         response: Response = yield from send(request)
         if response.status == 429:
             return admitted, response

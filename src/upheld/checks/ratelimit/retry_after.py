@@ -12,7 +12,8 @@ short is refused again.
 
 ## What it sends
 
-Requests until the first 429; then it waits as long as Retry-After says, and asks once more.
+Requests until the first 429 (logins and registrations without a password, where those count too); then it waits as long as
+Retry-After says, and asks once more.
 
 ## Example of a breach
 
@@ -45,7 +46,7 @@ from upheld.check import (
     send,
     wait,
 )
-from upheld.checks.ratelimit._drain import drain, knock, partition, rules
+from upheld.checks.ratelimit._drain import exhaust, partition, rules
 from upheld.exchange import Response
 
 if TYPE_CHECKING:
@@ -76,12 +77,12 @@ def converse(lane: Lane) -> Conversation:
     rule = lane.subject.rule
     assert rule is not None
     session = yield from partition(lane)
-    admitted, refused = yield from drain(lane, session)
+    admitted, refused, ask = yield from exhaust(lane, session)
     if refused is None:
-        return Unproven(f"{len(admitted)} requests met no 429, so there was no Retry-After to look at")
-    request = yield from knock(lane, session)
+        return Unproven(f"{admitted} requests met no 429, so there was no Retry-After to look at")
+    request = yield from ask(lane, session)
     value = refused.headers.get("retry-after")
-    sent = f"{len(admitted) + 1} × {lane.operation.label} on a fresh key"
+    sent = f"{admitted + 1} × {lane.operation.label} on a fresh key"
     longest = (
         math.ceil(rule.window / rule.quota) + 1 if rule.algorithm == "token-bucket" else math.ceil(rule.window) + 1
     )
@@ -100,7 +101,7 @@ def converse(lane: Lane) -> Conversation:
         return Finding(expected=f"{expected}{why}", actual=f"Retry-After: {value}", sent=sent, request=request)
     # The fraction allows for the seconds that are rounded down and for what the request takes.
     yield from wait(seconds + 0.5)
-    again: Response = yield from send((yield from knock(lane, session)))
+    again: Response = yield from send((yield from ask(lane, session)))
     if again.status == 429:
         return Finding(
             expected=f"admitted {seconds:.0f} s after the 429, as Retry-After says",

@@ -47,6 +47,20 @@ class Evidence:
     """The request as one curl line; empty when one request alone does not show it."""
 
 
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """The verdict on one role, where a promise is decided role by role. Already masked."""
+
+    role: str
+    expected: str
+    """``allowed``, ``denied`` or ``unknown``."""
+    seen: str
+    """The answer in few words; empty when nothing was sent."""
+    verdict: Verdict
+    reason: str = ""
+    """Why it is unproven."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """The verdict on one promise: a requirement applied to a subject."""
@@ -76,6 +90,8 @@ class Result:
     """It was seen to fail and did not fail again."""
     waived_until: str = ""
     seconds: float = 0.0
+    cells: tuple[CellResult, ...] = ()
+    """What was found for each role, where the promise is decided role by role."""
 
     @property
     def id(self) -> str:

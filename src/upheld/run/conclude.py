@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import upheld
 from upheld.check import Finding, Unproven
 from upheld.errors import SetupError
-from upheld.run.judge import Case
+from upheld.run.judge import Case, unsettled
 from upheld.run.people import NotSupplied
 from upheld.verdict import Exit, Result, Run, Verdict
 
@@ -27,7 +27,8 @@ def conclude(examination: Examination) -> Run:
         for promise, played in examination.played.values():
             outcome = played.outcome
             if isinstance(outcome, Finding):
-                outcome = Unproven(f"seen once ({outcome.actual}); the run ended before it could be repeated")
+                reason = f"seen once ({outcome.actual}); the run ended before it could be repeated"
+                outcome = unsettled(outcome, reason)
             examination.cases.append(Case(promise, outcome, played.seconds, 1))
     known = {case.promise.key for case in examination.cases}
     missing = Unproven(f"the run ended before it ({examination.stopped})") if examination.stopped else None

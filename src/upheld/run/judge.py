@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from upheld.check import Check, Finding, Kept, Level, NotApplicable, Outcome, Subject, Unproven
+from upheld.check import Cell, Check, Finding, Kept, Level, NotApplicable, Outcome, Subject, Unproven
 from upheld.exchange import Request
 from upheld.report.curl import curl
 from upheld.report.mask import Masker
 from upheld.run.plan import Plan, Promise
 from upheld.run.watch import Sighting, Tally, Watch
-from upheld.verdict import Evidence, Result, Verdict
+from upheld.verdict import CellResult, Evidence, Result, Verdict
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
@@ -119,12 +119,14 @@ class Judge:
                 seen += 1
                 case.outcome = again if not again.origin or again.origin == outcome.origin else outcome
             elif not isinstance(again, Kept):
-                case.outcome = Unproven(f"seen once ({outcome.actual}); it could not be repeated: {again.reason}")
+                case.outcome = unsettled(
+                    outcome, f"seen once ({outcome.actual}); it could not be repeated: {again.reason}"
+                )
                 return case
         case.seen, case.judged = seen, tries
         if seen < 2:
             case.flaky = True
-            case.outcome = Unproven(f"flaky: seen in 1 of {tries} playings ({outcome.actual})")
+            case.outcome = unsettled(outcome, f"flaky: seen in 1 of {tries} playings ({outcome.actual})")
         return case
 
     def engine(
@@ -202,7 +204,12 @@ class Judge:
             flaky=case.flaky,
             waived_until=until,
             seconds=round(case.seconds, 3),
+            cells=tuple(self._cell(cell, verdict) for cell in _cells(case)),
         )
+
+    def _cell(self, cell: Cell, whole: Verdict) -> CellResult:
+        verdict = {"kept": Verdict.UPHELD, "unproven": Verdict.UNPROVEN}.get(cell.verdict, whole)
+        return CellResult(cell.role, cell.expected, self.masker(cell.seen), verdict, self.masker(cell.reason))
 
     def evidence(self, check: Check, subject: Subject, finding: Finding, also: list[Finding]) -> Evidence:
         """The lines of a breach, masked."""
@@ -241,6 +248,18 @@ class Judge:
             ):
                 return waiver
         return None
+
+
+def unsettled(finding: Finding, reason: str) -> Unproven:
+    """What a finding comes to that was not seen again; what else it told of the roles stands."""
+    told = [replace(c, verdict="unproven", reason=reason) if c.verdict == "breached" else c for c in finding.cells]
+    return Unproven(reason, cells=tuple(told))
+
+
+def _cells(case: Case) -> tuple[Cell, ...]:
+    """What was found for each role; without an answer of the dialogue, what was expected."""
+    found = case.outcome.cells if isinstance(case.outcome, Kept | Finding | Unproven) else ()
+    return found or case.promise.subject.cells
 
 
 def _told_where(finding: Finding, sighting: Sighting) -> Finding:

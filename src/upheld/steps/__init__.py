@@ -1,6 +1,6 @@
 """Moves that dialogues share. Checks import from here; the modules are named after what they hold."""
 
-from upheld.steps.aims import UNLISTED, Aim, aim, carried_out, drop, look, personal
+from upheld.steps.aims import GONE, UNLISTED, Aim, aim, carried_out, drop, look, personal
 from upheld.steps.problems import (
     NO_FORMAT,
     PROBLEM,
@@ -50,6 +50,7 @@ from upheld.steps.values import describe, octets, pointed, with_body
 
 __all__ = [
     "KEY_LINE",
+    "GONE",
     "NO_FORMAT",
     "PROBLEM",
     "UNLISTED",

@@ -91,10 +91,10 @@ def look(lane: Lane, one: Aim) -> Move:
     try:
         value = response.json()
     except NotJson:
-        return {"its content": response.text}
+        return {"content": response.text}
     volatile = lane.contract.policy.volatile
     if not isinstance(value, dict):
-        return {"its content": value}
+        return {"content": value}
     return {name: json.dumps(member, sort_keys=True) for name, member in value.items() if name not in volatile}
 
 
@@ -105,7 +105,7 @@ def carried_out(lane: Lane, operation: Operation, one: Aim, before: State | None
     """
     names = _difference(before, (yield from look(lane, one)))
     if operation.method in ("PUT", "PATCH"):
-        names &= _sent(one.request) | GONE.keys() | {"its content"}
+        names &= _sent(one.request) | GONE.keys() | {"content"}
     if names:
         other = yield from aim(lane, operation, maker)
         undisturbed = yield from look(lane, other)

@@ -54,7 +54,7 @@ from upheld.check import (
 )
 from upheld.contract.scopes import expected, named_scopes, role_names
 from upheld.exchange import Request, Response, Session
-from upheld.steps import UNLISTED, Aim, Move, aim, canary, carried_out, describe, drop, look, personal, refused
+from upheld.steps import GONE, UNLISTED, Aim, Move, aim, canary, carried_out, describe, drop, look, personal, refused
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation
@@ -312,15 +312,22 @@ def _source(contract: Contract, operation: Operation) -> str:
 def _let_in(lane: Lane, one: Answered, hides: bool) -> Finding:
     role, line = one.who.role, _source(lane.contract, lane.operation)
     status = one.response.status
-    what = f"{status}, yet {' and '.join(sorted(one.change))}" if one.change else str(status)
+    what = f"{status}, yet {_told(one.change)}" if one.change else str(status)
+    then = ", then read again" if one.change else ""
     return Finding(
-        sent=f"{lane.operation.label} as {one.who.name}, whose role is {role}",
+        sent=f"{lane.operation.label} as {one.who.name}, whose role is {role}{then}",
         required=f"{line}: every other role is refused, and nothing is changed (OWASP API5:2023)",
         expected="403 or 404" if hides else "403",
         actual=f"{what} for the role {role}",
         origin=f"{line}: {role} is {'refused after the deed' if one.change else 'let in'}",
         request=one.request,
     )
+
+
+def _told(change: frozenset[str]) -> str:
+    signs = {*GONE, *UNLISTED} & change
+    names = sorted(change - signs)
+    return " and ".join([*sorted(signs), *([f"{', '.join(names)} changed"] if names else [])])
 
 
 def _shut_out(lane: Lane, one: Answered, line: str) -> Finding:

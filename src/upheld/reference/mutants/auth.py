@@ -54,7 +54,7 @@ MUTANTS = (
         requirement="auth/credentials-required",
         says="The route of the sales report was written without the dependency that asks for credentials.",
         apply=_forgotten_dependency,
-        also=("http/refusal-status",),
+        also=("http/refusal-status", "authz/role-matrix"),
     ),
     Mutant(
         name="auth/no-reason",

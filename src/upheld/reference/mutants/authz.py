@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from fastapi import Response
 from sqlalchemy.orm import selectinload
 
-from upheld.reference.core.problems import Problem
+from upheld.reference.api.access import User
+from upheld.reference.api.deps import Services
+from upheld.reference.api.v1.routes.products import IfMatch
+from upheld.reference.core.problems import Problem, forbidden
 from upheld.reference.models import Order
+from upheld.reference.schemas.base import Uuid
 from upheld.reference.schemas.orders import OrderOut
+from upheld.reference.schemas.products import ProductIn
 from upheld.reference.services.principal import Principal
 
 from . import Context, Mutant
@@ -27,7 +33,38 @@ def _orders_read_by_id_alone(ctx: Context) -> None:
     ctx.replace(orders, "get", get)
 
 
+def _delete_without_the_role(ctx: Context) -> None:
+    async def delete_product(product_id: Uuid, caller: User, services: Services, precondition: IfMatch) -> None:
+        await services.products.delete(product_id, precondition)
+
+    ctx.route("DELETE", "/api/v1/products/{product_id}", delete_product, status_code=204)
+
+
+def _replaced_before_the_role_is_asked_for(ctx: Context) -> None:
+    async def replace_product(
+        product_id: Uuid, given: ProductIn, caller: User, services: Services, precondition: IfMatch
+    ) -> Response:
+        answer = await services.products.replace(product_id, given, precondition)
+        if caller.role != "admin":
+            raise forbidden("admin")
+        return Response(answer.body, 200, {"ETag": answer.etag}, "application/json")
+
+    ctx.route("PUT", "/api/v1/products/{product_id}", replace_product)
+
+
 MUTANTS = (
+    Mutant(
+        name="authz/delete-without-the-role",
+        requirement="authz/role-matrix",
+        says="Every signed-in user may delete a product: the route asks who it is, and not for the role.",
+        apply=_delete_without_the_role,
+    ),
+    Mutant(
+        name="authz/replaced-then-refused",
+        requirement="authz/role-matrix",
+        says="A user's PUT of a product is refused with 403, after the product was replaced.",
+        apply=_replaced_before_the_role_is_asked_for,
+    ),
     Mutant(
         name="authz/orders-read-by-id-alone",
         requirement="authz/foreign-read",

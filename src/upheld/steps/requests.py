@@ -356,8 +356,15 @@ def _newcomer(lane: Lane, family: Resource) -> Move:
     about_me = me is not None and me.path.rstrip("/").rsplit("/", 1)[-1] in MYSELF
     if me is None or not about_me or family.collection.rstrip("/").rsplit("/", 1)[-1] not in _USERS:
         return None
-    if lane.contract.auth.register is None:
+    register = lane.contract.auth.register
+    if register is None:
         return None
+    if not register.access:
+        # Nobody has to sign in to be somebody: that would be a second hash of the password.
+        made: Response = yield from send(step_request(lane, register, None))
+        identifier = id_of(family, made) if made.ok else None
+        if identifier is not None and identifier not in MYSELF:
+            return identifier
     person = yield from sign_in(fresh=True)
     response: Response = yield from send(Request("GET", me.path, session=person, operation=me.label))
     return id_of(family, response) if response.ok else None

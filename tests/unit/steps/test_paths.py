@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tests.unit.contract.conftest import answer, body, contract, fields, operation
 
-from upheld.check import SERVICE, CannotProve, Lane, Send
-from upheld.exchange import Request, Response
+from upheld.check import SERVICE, CannotProve, Lane, Send, SignIn
+from upheld.exchange import Headers, Request, Response, Session
 from upheld.steps import unmade_path
 from upheld.steps.requests import valid_request
 
@@ -80,3 +80,48 @@ def test_made_up_numbers_are_nobodys() -> None:
     assert int(played("POST /jobs/{number}/stop", roles).split("/")[2]) > 1000
     lane = Lane(contract(paths(creates=False)), SERVICE, "t")
     assert int(unmade_path(lane, "/roles/{pk}").split("/")[2]) > 1000
+
+
+USER = fields(id={"type": "integer"}, email={"type": "string", "format": "email"})
+ACCOUNTS: dict[str, Any] = {
+    "/register": {"post": operation(requestBody=body(fields("email", "password")), responses=answer(USER, "201"))},
+    "/login": {"post": operation(requestBody=body(fields("email", "password")), responses=answer(fields("access_token")))},
+    "/users/me": {"get": operation(responses=answer(USER), security=[{"bearer": []}])},
+    "/users/{id}": {
+        "get": operation(parameters=[number("id")], responses=answer(USER), security=[{"bearer": []}]),
+        "patch": operation(parameters=[number("id")], security=[{"bearer": []}]),
+    },
+}  # fmt: skip
+BEARER = {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}}
+
+
+def asked_of_accounts(registered: Response) -> tuple[list[str], str]:
+    """(what was done, the path in the end) for a valid change of a user, who is to be nobody's."""
+    made = contract(ACCOUNTS, components=BEARER)
+    op = made.operation("PATCH /users/{id}")
+    assert op is not None
+    steps = valid_request(Lane(made, SERVICE, "t"), op, Session("root", "admin"))
+    done: list[str] = []
+    try:
+        action = next(steps)
+        while True:
+            if isinstance(action, SignIn):
+                done.append("sign in")
+                action = steps.send(Session("new", "user"))
+            else:
+                assert isinstance(action, Send)
+                done.append(action.request.path)
+                action = steps.send(registered if action.request.path == "/register" else Response.of(200, {"id": 8}))
+    except StopIteration as end:
+        return done, end.value.path
+
+
+def test_a_newcomer_need_not_sign_in_to_have_an_id() -> None:
+    assert asked_of_accounts(Response.of(201, {"id": 7})) == (["/register"], "/users/7")
+
+
+@pytest.mark.parametrize(
+    "registered", [Response.of(201, {}), Response(201, Headers({"Location": "/users/me"})), Response.problem(429)]
+)
+def test_a_newcomer_whose_id_is_not_told_asks_who_they_are(registered: Response) -> None:
+    assert asked_of_accounts(registered) == (["/register", "sign in", "/users/me"], "/users/8")

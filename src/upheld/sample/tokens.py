@@ -18,7 +18,7 @@ def believed(token: str, kind: str, key: str, now: int, skips: Container[str]) -
     try:
         header, claims = (json.loads(_decoded(part)) for part in parts[:2])
         right = hmac.compare_digest(_decoded(parts[2]), _signature(f"{parts[0]}.{parts[1]}", key))
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, RecursionError):
         return None
     if len(parts) != 3 or not isinstance(header, dict) or not isinstance(claims, dict):
         return None

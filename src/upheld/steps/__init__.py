@@ -31,6 +31,7 @@ from upheld.steps.requests import (
     with_valid_body,
 )
 from upheld.steps.routes import reached, templates
+from upheld.steps.showing import Good, good_token, proven_key, show, token_subject
 from upheld.steps.subjects import canary, operations, plain_get, resources, sampled, takes_json, touches_only_its_own
 from upheld.steps.tokens import (
     KEY_LINE,
@@ -49,12 +50,13 @@ from upheld.steps.tokens import (
 from upheld.steps.values import describe, octets, pointed, with_body
 
 __all__ = [
-    "KEY_LINE",
     "GONE",
+    "KEY_LINE",
     "NO_FORMAT",
     "PROBLEM",
     "UNLISTED",
     "Aim",
+    "Good",
     "Key",
     "Move",
     "Token",
@@ -73,6 +75,7 @@ __all__ = [
     "exempt_from_problems",
     "fill_step",
     "forged",
+    "good_token",
     "guess",
     "id_of",
     "issued_at",
@@ -91,17 +94,20 @@ __all__ = [
     "pointed",
     "problem_fault",
     "problems_promised",
+    "proven_key",
     "reached",
     "read_token",
     "refused",
     "resigned",
     "resources",
     "sampled",
+    "show",
     "signing_key",
     "step_request",
     "takes_json",
     "templates",
     "tidy",
+    "token_subject",
     "touches_only_its_own",
     "unmade_path",
     "valid_request",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from upheld.contract import patterns
+from upheld.contract import logins, patterns
 from upheld.contract.infer import Inferrer, asked_for_credentials
 from upheld.contract.model import Contract, Inference, Operation, RateRule
 from upheld.contract.openapi import read_operations, version
@@ -37,6 +37,7 @@ def assemble(
     bundle(document, folder, remote=policy.openapi.remote_refs)
     reading = read_operations(document, target_url or policy.target.url)
     operations, silence = asked_for_credentials(reading.operations, reading.security_schemes, policy)
+    policy, from_file = logins.stated(policy, written, operations)
     lines = _Lines(policy, written, operations)
     policy, auth_pins = lines.settle()
 
@@ -53,6 +54,16 @@ def assemble(
     auth = replace(auth, api_keys=inferrer.api_keys(resources, named("api_keys.create"), named("api_keys.revoke")))
     unique = inferrer.unique(auth)
     policy = inferrer.completed(auth, prefix)
+    own = logins.settle(
+        policy,
+        auth,
+        operations,
+        reading.security_schemes,
+        prefix=prefix,
+        target=target_url or policy.target.url,
+        written=written,
+    )
+    policy = own.policy
     contract = Contract(
         name=name,
         policy=policy,
@@ -62,13 +73,16 @@ def assemble(
         auth=auth,
         prefix=prefix,
         rate_rules=tuple(_rate_rules(policy)),
-        inferences=(*lines.dropped, *((silence,) if silence else ()), *inferrer.inferences),
+        inferences=(*lines.dropped, *((silence,) if silence else ()), *from_file, *inferrer.inferences),
         folder=folder,
         policy_file=written.file,
         openapi_file=document.file,
         security_schemes=reading.security_schemes,
         unique_fields=unique,
-        notes=tuple(reading.notes),
+        notes=(*own.notes, *reading.notes),
+        logins=own.steps,
+        unusable=own.unusable,
+        given=policy.imported.given if policy.imported else {},
         written=written,
     )
     # The reading has translated and cached what the contract will ask for; cached_property looks here first.

@@ -14,6 +14,7 @@ from upheld.errors import ContractError, Place
 
 if TYPE_CHECKING:
     from upheld.contract.policy import Policy
+    from upheld.contract.wfc import Imported
 
 NAMES = ("upheld.yaml", "upheld.yml")
 DOCUMENTS = ("openapi.yaml", "openapi.yml", "openapi.json")
@@ -137,10 +138,32 @@ def parse_policy(written: Located) -> Policy:
     if "upheld" not in value:
         raise ContractError((Place(written.file, 1), "has no 'upheld: 1', the version of its format"))
     laid = merge(standard(), value) if value.get("extends") == "standard" else value
+    laid, imported = _identities_apart(laid, written)
     try:
-        return Policy.model_validate(laid)
+        policy = Policy.model_validate(laid)
     except ValidationError as error:
         raise ContractError(*from_validation(error, Policy, written)) from None
+    if imported is None:
+        return policy
+    from upheld.contract.wfc import laid_over
+
+    identities, imported = laid_over(imported, policy.identities, written)
+    return policy.with_imported(imported, identities)
+
+
+def _identities_apart(laid: dict[str, Any], written: Located) -> tuple[dict[str, Any], Imported | None]:
+    """The file without the name of a WFC file under ``identities``, and what that holds."""
+    said = laid.get("identities")
+    path = ["identities"] if isinstance(said, str) else ["identities", "extends"]
+    file = said.get("extends") if isinstance(said, dict) else said
+    if not isinstance(file, str) or not file:
+        return laid, None
+    from upheld.contract.wfc import import_identities, texts_in
+
+    own = {name: line for name, line in said.items() if name != "extends"} if isinstance(said, dict) else {}
+    laid = {**laid, "identities": own}
+    found = Path(written.file).parent / file
+    return laid, import_identities(found, written.place(path), taken=texts_in(laid))
 
 
 _standard: dict[str, Any] | None = None

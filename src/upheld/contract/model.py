@@ -177,13 +177,18 @@ class Step:
     """JSON template with ``$user``, ``$password``, ``$new_password``, ``$refresh`` and ``$unique``, which may stand inside a
     string too (``$unique@example.com``). None when the operation takes no body."""
     access: str = ""
-    """JSON Pointer of the access token in the answer; empty when it gives none."""
+    """JSON Pointer of the access token in the answer; empty when it gives none. An identity's own login may say ``header:NAME``
+    or ``cookie`` instead."""
     refresh: str = ""
     media_type: str = "application/json"
     rotates: bool = False
     grace: float = 0.0
     """Seconds that a used refresh token may be used again."""
     revokes: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Header fields of the request, templates as the body is. In an identity's own login ``${NAME}`` is an environment variable."""
+    scheme: str = ""
+    """How the token that this step gives is sent; empty: as `Auth.scheme` says."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +217,7 @@ class Auth:
     delete_account: Step | None = None
     api_keys: ApiKeys | None = None
     scheme: str = "bearer"
-    """How an access token is sent: ``bearer`` (Authorization), ``apiKey:header:NAME``, ``…:query:…`` or ``…:cookie:…``."""
+    """How an access token is sent, in the notation of `upheld.contract.placement`."""
     user_kind: Literal["email", "name"] = "email"
     """What ``$user`` has to look like: an e-mail address, or a name without ``@``."""
 
@@ -264,7 +269,13 @@ class Contract:
     unique_fields: tuple[str, ...] = ()
     """Names of fields that must differ from one thing to the next: ``unique:`` and what a documented 409 tells."""
     notes: tuple[tuple[Place, str], ...] = ()
-    """What is odd in the document, though it can be used."""
+    """What is odd in the document or in a file of identities, though it can be used."""
+    logins: Mapping[str, Step] = field(default_factory=dict, repr=False)
+    """Identity → its own login, where that is not `Auth.login`."""
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    """Identity → why it can't be signed in, whatever the service says."""
+    given: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Secrets that a file of identities holds, by the variables that the identities name."""
     written: Located | None = field(default=None, repr=False)
     """upheld.yaml as its author wrote it, with lines; None for a contract made from parts."""
 

@@ -7,11 +7,12 @@ default. ``extends: standard`` lays the house standard (standard.yaml in this fo
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PrivateAttr
 
+from upheld.contract.environment import variables
 from upheld.contract.sections.access import (
     Auth,
     AuthStep,
@@ -24,8 +25,12 @@ from upheld.contract.sections.access import (
 )
 from upheld.contract.sections.base import OpPattern, Section, Status
 from upheld.contract.sections.conduct import Cors, Errors, Idempotency, Leak
+from upheld.contract.sections.login import Login
 from upheld.contract.sections.running import Checks, Fuzz, OpenApi, Profile, Profiles, Target, Waiver
 from upheld.contract.sections.traffic import Caching, Latency, Limits, Load, RateLimit, RateLimitRule
+
+if TYPE_CHECKING:
+    from upheld.contract.wfc import Imported
 
 __all__ = [
     "Auth",
@@ -43,6 +48,7 @@ __all__ = [
     "Leak",
     "Limits",
     "Load",
+    "Login",
     "OpenApi",
     "Ownership",
     "Password",
@@ -86,7 +92,9 @@ class Policy(Section):
     errors: Errors = Field(Errors(), description="The shape of every error.")
     auth: Auth = Field(Auth(), description="How identities come to be, are let in and leave.")
     identities: dict[str, Identity] = Field(
-        {}, description="Who calls. Two of one role and one of another let everything about access be proven."
+        {},
+        description="Who calls. Two of one role and one of another let everything about access be proven. A text, or the key "
+        "extends, names a WFC authentication file.",
     )
     roles: tuple[RoleRule, ...] = Field(
         (), description="Operations that only some roles may call; the first match decides."
@@ -140,11 +148,32 @@ class Policy(Section):
     checks: Checks = Field(Checks(), description="Which requirements are checked, and what decides the exit status.")
     fuzz: Fuzz = Field(Fuzz(), description="How much is generated.")
 
+    _imported: Imported | None = PrivateAttr(default=None)
+
+    @property
+    def imported(self) -> Imported | None:
+        """The file that identities come from besides; None where upheld.yaml has them all."""
+        return self._imported
+
+    def with_imported(self, imported: Imported, identities: Mapping[str, Identity]) -> Policy:
+        """A copy whose identities are these."""
+        policy = self.model_copy(update={"identities": dict(identities)})
+        policy._imported = imported
+        return policy
+
     def environment_names(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """Every environment variable that the file names: (path of the key, name)."""
+        for path, variable in self._environment_names():
+            if self._imported is None or variable not in self._imported.given:
+                yield path, variable
+
+    def _environment_names(self) -> Iterator[tuple[tuple[str, ...], str]]:
         for name, identity in self.identities.items():
             for key in ("password_env", "token_env", "api_key_env"):
                 if variable := getattr(identity, key):
+                    yield ("identities", name, key), variable
+            for key, value in (("user", identity.user), ("headers", identity.headers), ("login", identity.login)):
+                for variable in variables(repr(value)):
                     yield ("identities", name, key), variable
         if self.auth.jwt.key_env:
             yield ("auth", "jwt", "key_env"), self.auth.jwt.key_env
@@ -155,6 +184,11 @@ class Policy(Section):
     def missing_env(self) -> tuple[tuple[tuple[str, ...], str], ...]:
         """The named variables that are not set now: (path of the key, name)."""
         return tuple(item for item in self.environment_names() if not os.environ.get(item[1]))
+
+    def secret_fields(self) -> tuple[str, ...]:
+        """Header fields by which identities are known, beside the usual ones."""
+        fields = (item for identity in self.identities.values() for item in identity.headers.items())
+        return tuple(dict.fromkeys(name for name, value in fields if variables(value)))
 
     def roles_named(self) -> tuple[str, ...]:
         """Roles of the identities, in the order of the file, each once."""

@@ -19,7 +19,22 @@ def json_schema() -> dict[str, Any]:
         "description": "What OpenAPI cannot say about a service: identities, limits, lives.",
     }
     schema["properties"]["openapi"] = _or_text(schema["properties"]["openapi"])
+    schema["properties"]["identities"] |= _OR_FILE
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, **title}
+
+
+_OR_FILE = {
+    "type": ["object", "string"],
+    "minLength": 1,
+    "properties": {
+        "extends": {
+            "type": "string",
+            "minLength": 1,
+            "description": "A WFC authentication file, relative to upheld.yaml; the lines beside this one change or add to it.",
+        }
+    },
+}
+"""Identities that a file of its own holds."""
 
 
 def _or_text(openapi: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+MOST_NOTES = 20
+
+
 class Promise(Protocol):
     """A planned promise, as far as it is shown."""
 
@@ -42,6 +45,7 @@ def to_json(contract: Any, plan: Plan) -> dict[str, Any]:
         "operations": [operation.label for operation in contract.operations],
         "inferences": [{"key": i.key, "value": i.value, "source": i.source} for i in contract.inferences],
         "left_out_of_fuzzing": dict(contract.dangerous),
+        "notes": [{"place": str(place), "note": note} for place, note in contract.notes],
         "promises": [
             {
                 "requirement": p.check.id,
@@ -82,6 +86,12 @@ def render(contract: Any, plan: Plan, console: Console) -> None:
         console.print("\n[bold]Never sent by fuzzing[/]")
         for label, why in contract.dangerous.items():
             console.print(f"  {escape(label)}  [dim]{escape(why)}[/]")
+    if contract.notes:
+        console.print("\n[bold]Noted[/]")
+        for place, note in contract.notes[:MOST_NOTES]:
+            console.print(f"  {escape(note)}  [dim]{escape(str(place))}[/]")
+        if len(contract.notes) > MOST_NOTES:
+            console.print(f"  … and {len(contract.notes) - MOST_NOTES} more, which --json shows")
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for promise in plan.promises:
         counts[promise.check.group][_state(promise)] += 1

@@ -332,8 +332,9 @@ class Examination:
         secrets = {value for part in self.parts.values() for value in part.driver.people.secrets}
         secrets |= {value for part in self.parts.values() for value in part.running.env.values()}
         secrets |= {os.environ[name] for _, name in self.contract.policy.environment_names() if name in os.environ}
+        masker = Masker({*secrets, *self.contract.given.values()}, self.contract.policy.secret_fields())
         url = self.raised.running.url if self.parts else ""
-        return Judge(self.contract, Masker(secrets), url, self.options.again, fuzzed=self.fuzzed is not None)
+        return Judge(self.contract, masker, url, self.options.again, fuzzed=self.fuzzed is not None)
 
     async def _judge(self) -> None:
         judge = self.judge()
@@ -446,6 +447,7 @@ def _prepared(contract: Contract, made: Plan, options: Options, listener: Listen
         seed,
         token=_token(seed),
         started=datetime.datetime.now().astimezone(),
+        notes=[f"{name} can't be signed in: {why}" for name, why in contract.unusable.items()],
     )
 
 
@@ -454,7 +456,8 @@ async def _within(examination: Examination, running: dict[str, Running], work: C
     quota = None if "shipped" in running else _user_quota(contract)
     for number, (profile, target) in enumerate(running.items()):
         marker = examination.token + profile[0]
-        hashing = (step.operation.label for step in (contract.auth.login, contract.auth.register) if step)
+        steps = (contract.auth.login, contract.auth.register, *contract.logins.values())
+        hashing = (step.operation.label for step in steps if step)
         transport = HttpTransport(target.url, marker=marker, slow=hashing)
         driver = Driver(
             contract,

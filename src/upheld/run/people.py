@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
 from upheld.check import CannotProve
+from upheld.contract.environment import supplied, variables
+from upheld.contract.placement import COOKIE, api_key_field, placement
 from upheld.contract.sessions import tokens_in
 from upheld.exchange import NotJson, Request, Response, Session
 from upheld.run.budget import BudgetSpent
@@ -20,6 +23,7 @@ from upheld.steps import canary, describe, fill_step, pointed
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Step
+    from upheld.contract.policy import Identity
 
 SendFrom = Callable[[Request, str | None], Awaitable[Response]]
 """Sends a request from a source address of its own, backing off where it is told to."""
@@ -66,7 +70,7 @@ class People:
         self._send = send
         self._address = fresh_address
         self._token = token
-        self._environ = environment
+        self._environ = {**environment, **contract.given}
         self._quota = quota
         """Requests that one identity may spend; None where limits are raised."""
         self._pool: dict[str, list[Person]] = {}
@@ -82,7 +86,7 @@ class People:
     def default_role(self) -> str:
         """The role of whoever registers: the first that no identity needs credentials for, else the first."""
         identities = self.contract.policy.identities
-        plain = [i.role for i in identities.values() if not i.user]
+        plain = [i.role for i in identities.values() if not i.has_credentials]
         return next(iter(plain), next((i.role for i in identities.values()), "user"))
 
     async def sign_in(self, role: str | None, *, fresh: bool, not_these: Iterable[str] = ()) -> Session:
@@ -105,8 +109,8 @@ class People:
 
     async def _another(self, role: str, used: set[str]) -> Person:
         """One more identity of the role: the next declared one, else a newly registered one."""
-        for name, identity in self.contract.policy.identities.items():
-            if identity.role != role or name in used or not self._declared_with_credentials(identity):
+        for name, identity in self._known():
+            if identity.role != role or name in used:
                 continue
             if name in self._refused:
                 raise self._refused[name]
@@ -115,6 +119,9 @@ class People:
             except CannotProve as cannot:
                 self._refused[name] = cannot
                 raise
+        unusable = self._unusable(role)
+        if unusable is not None and (role != self.default_role or self.contract.auth.register is None):
+            raise unusable
         if role != self.default_role:
             line = f"identities: {{{role}: {{role: {role}, user: …, password_env: UPHELD_{role.upper()}_PASSWORD}}}}"
             raise CannotProve(f"no identity with the role {role} is left", line)
@@ -124,32 +131,49 @@ class People:
         """A session that nobody else uses: a new account, or a new login of a declared identity that nobody minds."""
         if role == self.default_role and self.contract.auth.register is not None:
             return await self._registered(role)
-        for name, identity in self.contract.policy.identities.items():
-            if identity.role == role and identity.password_env:
+        for name, identity in self._known():
+            if identity.role == role and (identity.password_env or identity.login):
                 return await self._declared(name, identity)
         raise CannotProve(
             f"no throw-away session of the role {role} can be had: nobody can be registered", REGISTER_LINE
         )
 
-    @staticmethod
-    def _declared_with_credentials(identity: Any) -> bool:
-        return bool(identity.user or identity.token_env or identity.api_key_env)
+    def _known(self) -> Iterator[tuple[str, Identity]]:
+        """The declared identities with credentials that can be used."""
+        for name, identity in self.contract.policy.identities.items():
+            if identity.has_credentials and name not in self.contract.unusable:
+                yield name, identity
+
+    def _unusable(self, role: str) -> CannotProve | None:
+        """Why somebody of the role, whom the contract names, is not to be had."""
+        for name, identity in self.contract.policy.identities.items():
+            if identity.role == role and (why := self.contract.unusable.get(name)):
+                line = f"identities: {{extends: …, {name}: {{token_env: UPHELD_TOKEN}}}}"
+                return CannotProve(f"{name} can't be signed in: {why}", line)
+        return None
 
     # -- making ----------------------------------------------------------------------------------------------------------
 
-    async def _declared(self, name: str, identity: Any) -> Session:
-        for variable, kind in ((identity.token_env, "bearer"), (identity.api_key_env, "apiKey")):
-            if variable:
-                value = self._environment(name, variable)
-                headers = self._credential(value, None if kind == "bearer" else "apiKey")
-                return Session(name, identity.role, identity.user or "", "", value, None, headers)
-        password = self._environment(name, identity.password_env) if identity.password_env else ""
-        session = await self.log_in(name, identity.role, identity.user, password)
-        if identity.password_env and identity.api_key_env:
+    async def _declared(self, name: str, identity: Identity) -> Session:
+        user = self._supplied(name, identity.user or "")
+        own = tuple((field, self._supplied(name, value)) for field, value in identity.headers.items())
+        key = self._environment(name, identity.api_key_env) if identity.api_key_env else ""
+        if key:
             # Some services ask for a session on these operations and for a key on those.
-            key = self._credential(self._environment(name, identity.api_key_env), "apiKey")
-            session = replace(session, headers=(*session.headers, *key))
-        return session
+            own = (*own, *self._credential(key, "apiKey"))
+        if identity.token_env:
+            token = self._environment(name, identity.token_env)
+            return Session(name, identity.role, user, "", token, None, (*self._credential(token), *own))
+        if not identity.password_env and not identity.login and own:
+            token = placement(self.contract.auth.scheme).token(own) or key
+            return Session(name, identity.role, user, "", token or None, None, own)
+        password = self._environment(name, identity.password_env) if identity.password_env else ""
+        session = await self.log_in(name, identity.role, user, password, self.contract.logins.get(name))
+        return replace(session, headers=(*session.headers, *own))
+
+    def _supplied(self, name: str, text: str) -> str:
+        """The text with the values of environment variables for ``${NAME}``."""
+        return supplied(text, lambda variable: self._environment(name, variable))
 
     def environment(self, variable: str) -> str | None:
         """The value of a variable, remembered as a secret; None where it is not set."""
@@ -184,14 +208,18 @@ class People:
             return session
         return await self.log_in(name, role, user, password)
 
-    async def log_in(self, name: str, role: str, user: str, password: str) -> Session:
-        """A new session of this user. Raises `CannotProve` when the login refuses."""
-        step = self.contract.auth.login
+    async def log_in(self, name: str, role: str, user: str, password: str, step: Step | None = None) -> Session:
+        """A new session of this user, through ``step`` where it has a login of its own. Raises `CannotProve` when that refuses."""
+        step = step or self.contract.auth.login
         if step is None:
             line = "auth: {login: {op: POST /auth/login, body: {email: $user, password: $password}, access: /access_token}}"
             raise CannotProve("nobody can sign in: no login operation is stated or recognised", line)
-        response = await self._call(step, user=user, password=password, address=self._address())
-        if not response.ok:
+        own = {
+            f"${{{variable}}}": self._environment(name, variable)
+            for variable in variables(f"{step.body!r} {step.headers!r}")
+        }
+        response = await self._call(step, user=user, password=password, address=self._address(), own=own)
+        if not response.ok and not _let_in(step, response):
             raise CannotProve(
                 f"{name} can't sign in: {step.operation.label} was answered with {describe(response)}",
                 f"identities: {{{name}: {{user: …, password_env: …}}}} with the right credentials",
@@ -204,10 +232,21 @@ class People:
             )
         return session
 
-    async def _call(self, step: Step, *, user: str, password: str, refresh: str = "", address: str | None) -> Response:
+    async def _call(
+        self,
+        step: Step,
+        *,
+        user: str,
+        password: str,
+        refresh: str = "",
+        address: str | None,
+        own: Mapping[str, str] | None = None,
+    ) -> Response:
         self._count += 1
         names = {"$user": user, "$password": password, "$refresh": refresh, "$unique": f"u{self._token}{self._count}"}
-        request = fill_step(step, names)
+        request = fill_step(step, {**names, **(own or {})})
+        if self.contract.operation(request.operation) is None:
+            request = request.with_(operation=None)  # the document does not have it, so it promises nothing of it
         return await self._send(request, address)
 
     def _session(
@@ -218,31 +257,29 @@ class People:
         except NotJson:
             document = {}
         in_access, in_refresh = (step.access, step.refresh) if step.access else tokens_in(document)
-        access = _string(document, in_access)
         refresh = _string(document, in_refresh)
+        if in_access.startswith("header:"):
+            access = response.headers.get(in_access.removeprefix("header:"))
+        else:
+            access = None if in_access == COOKIE else _string(document, in_access)
         if access is None and not (cookies := response.headers.all("set-cookie")):
             return None
         self.secrets.update(value for value in (access, refresh, password) if value)
         if access is not None:
-            headers = self._credential(access)
+            headers = self._credential(access, step.scheme)
         else:
             pairs = [cookie.split(";", 1)[0].strip() for cookie in cookies]
             self.secrets.update(pair.partition("=")[2] for pair in pairs)
             headers = (("Cookie", "; ".join(pairs)),)
         return Session(name, role, user, password, access, refresh, headers, response)
 
-    def _credential(self, value: str, kind: str | None = None) -> tuple[tuple[str, str], ...]:
-        scheme = self.contract.auth.scheme
-        if kind == "apiKey" and not scheme.startswith("apiKey"):
-            names = [
-                s.get("name", "X-API-Key")
-                for s in self.contract.security_schemes.values()
-                if s.get("type") == "apiKey" and s.get("in") == "header"
-            ]
-            return ((names[0] if names else "X-API-Key", value),)
-        if scheme.startswith("apiKey:header:"):
-            return ((scheme.rsplit(":", 1)[1], value),)
-        return (("Authorization", f"Bearer {value}"),)
+    def _credential(self, value: str, scheme: str = "") -> tuple[tuple[str, str], ...]:
+        """The header fields that carry a token in the form of ``scheme``, or of ``auth.scheme``; ``apiKey`` is a key's own."""
+        everybody = self.contract.auth.scheme
+        if scheme == "apiKey" and not everybody.startswith("apiKey"):
+            return ((api_key_field(self.contract.security_schemes), value),)
+        field = placement(everybody if scheme in ("", "apiKey") else scheme).field(value)
+        return (field or ("Authorization", f"Bearer {value}"),)
 
     def _user_name(self, name: str) -> str:
         plain = f"{name}{self._token}"
@@ -297,26 +334,30 @@ class People:
     async def renew(self, person: Person) -> None:
         """Sign the same user in again, in its place. Raises `CannotProve` when that is not possible."""
         session = person.session
-        if not session.password:
+        identity = self.contract.policy.identities.get(person.declared)
+        if session.answer is None:
             raise CannotProve(f"{session.name} has a credential that is given, not one that a login makes")
-        person.session = await self.log_in(session.name, session.role, session.user, session.password)
+        person.session = await (
+            self._declared(person.declared, identity)
+            if identity is not None
+            else self.log_in(session.name, session.role, session.user, session.password)
+        )
         person.lost = person.last_ok = person.last_change = ""
 
     async def first(self) -> list[CannotProve]:
         """Sign in whoever has credentials in the file, before anything else: wrong ones make everything unproven."""
         refused = []
-        for name, identity in self.contract.policy.identities.items():
-            if self._declared_with_credentials(identity):
-                try:
-                    session = await self._declared(name, identity)
-                    await self._tried(session)
-                except BudgetSpent:
-                    break
-                except CannotProve as cannot:
-                    self._refused[name] = cannot
-                    refused.append(cannot)
-                else:
-                    self._pool.setdefault(identity.role, []).append(Person(session, name))
+        for name, identity in self._known():
+            try:
+                session = await self._declared(name, identity)
+                await self._tried(session)
+            except BudgetSpent:
+                break
+            except CannotProve as cannot:
+                self._refused[name] = cannot
+                refused.append(cannot)
+            else:
+                self._pool.setdefault(identity.role, []).append(Person(session, name))
         return refused
 
     async def _tried(self, session: Session) -> None:
@@ -331,6 +372,12 @@ class People:
                 f"{session.name} is not known: its credential was refused, {operation.label} was answered with 401",
                 f"identities: {{{session.name}: …}} with a credential that is valid now",
             )
+
+
+def _let_in(step: Step, response: Response) -> bool:
+    """A form's login answers with cookies and a redirect; one that leads back to the form has refused."""
+    back = urlsplit(urljoin(step.operation.path, response.headers.get("location", ""))).path == step.operation.path
+    return step.access == COOKIE and 300 <= response.status < 400 and not back
 
 
 def _string(document: Any, pointer: str) -> str | None:

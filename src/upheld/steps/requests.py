@@ -238,16 +238,20 @@ def step_request(lane: Lane, step: Step, session: Session | None, *, new_passwor
 
 
 def fill_step(step: Step, names: Mapping[str, str]) -> Request:
-    """The request of a step with ``names`` (``$user`` → …) put into its body."""
-    request = Request(step.operation.method, step.operation.path, operation=step.operation.label)
-    return request if step.body is None else with_body(request, _filled(step.body, names), step.media_type)
+    """The request of a step with ``names`` (``$user`` → …) put into its body and fields. A body that is a text goes as it stands."""
+    headers = Headers(_filled(step.headers, names))
+    request = Request(step.operation.method, step.operation.path, headers=headers, operation=step.operation.label)
+    body = _filled(step.body, names)
+    if isinstance(body, str):
+        return request.with_(body=body.encode()).with_headers(content_type=step.media_type)
+    return request if body is None else with_body(request, body, step.media_type)
 
 
 def _filled(template: Any, names: Mapping[str, str]) -> Any:
     if isinstance(template, str):
-        for name, value in names.items():
-            template = template.replace(name, value)
-        return template
+        # At once, so that a password in which "$user" stands is sent as it is; the longest first.
+        marks = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+        return re.sub(marks, lambda found: names[found[0]], template) if names else template
     if isinstance(template, Mapping):
         return {key: _filled(value, names) for key, value in template.items()}
     return [_filled(value, names) for value in template] if isinstance(template, list | tuple) else template

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from upheld.contract.sections.base import Duration, EnvName, OpPattern, Pointer, Section
+from upheld.contract.sections.login import Fields, Login, Scheme
 
 
 def _register_is_a_field() -> warnings.catch_warnings[None]:
@@ -136,11 +137,10 @@ with _register_is_a_field():
         delete_account: AuthStep | None = Field(None, description="The operation that ends the caller's own account.")
         api_keys: ApiKeys = Field(ApiKeys(), description="API keys that callers make and revoke themselves.")
         oauth: OAuth = Field(OAuth(), description="OAuth 2 clients for tests, and endpoints that the document hides.")
-        scheme: str | None = Field(
+        scheme: Scheme | None = Field(
             None,
-            pattern=r"^(bearer|apiKey:(header|query|cookie):\S+)$",
-            description="How an access token is sent: bearer, or apiKey:header:NAME.",
-            examples=["bearer", "apiKey:header:X-API-Key"],
+            description="How an access token is sent: bearer, apiKey:header:NAME, or header:NAME: and the text that stands there.",
+            examples=["bearer", "apiKey:header:X-API-Key", "header:Authorization:Token {token}"],
         )
         jwt: Jwt = Field(Jwt(), description="What access tokens promise, where they are JSON Web Tokens (RFC 7519).")
         password: Password = Field(Password(), description="Which passwords registration takes.")
@@ -163,6 +163,17 @@ class Identity(Section):
     password_env: EnvName | None = Field(None, description="Environment variable with the password.")
     token_env: EnvName | None = Field(None, description="Environment variable with a ready access token.")
     api_key_env: EnvName | None = Field(None, description="Environment variable with an API key.")
+    headers: Fields = Field(
+        {},
+        description="Header fields of all its requests; ${NAME} stands for an environment variable.",
+        examples=[{"Authorization": "Basic ${SHOP_ADMIN_BASIC}", "X-Tenant": "acme"}],
+    )
+    login: Login | None = Field(None, description="How this identity signs in, where it is not as auth.login says.")
+
+    @property
+    def has_credentials(self) -> bool:
+        """It is somebody whom the service knows already; else it is registered."""
+        return bool(self.user or self.token_env or self.api_key_env or self.headers or self.login)
 
 
 class RoleRule(Section):

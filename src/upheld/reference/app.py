@@ -100,7 +100,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         parts.database.configure(bind=engine)
         if settings.create_tables:
             await create_tables(engine)
-        await parts.hasher.prepare()
         await parts.accounts.seed_admin(settings.admin_email, settings.admin_password.get_secret_value())
         yield
     finally:

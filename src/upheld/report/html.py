@@ -15,7 +15,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from upheld.report import charts, digest
+from upheld.report import charts, digest, matrix
 from upheld.report.clean import visible
 from upheld.report.digest import Told
 from upheld.verdict import Exit, LatencyRow, Result, Run, Verdict
@@ -32,10 +32,19 @@ WORDS = {
     Verdict.NOT_APPLICABLE: "n.a.",
 }
 
+SIGNS: dict[matrix.Sign, tuple[str, str]] = {
+    "allowed": ("✓", "let in, as the contract says"),
+    "denied": ("–", "refused, as the contract says"),
+    "breached": ("✗", "not as the contract says"),
+    "unproven": ("?", "unproven"),
+    "waived": ("w", "not as the contract says, and waived"),
+}
+
 
 def render(run: Run) -> str:
     """The page."""
     template, policy = _template()
+    numbers = {id(result): number for number, result in enumerate(run.results)}
     promises = sorted(
         enumerate(run.results), key=lambda item: (item[1].requirement, digest.RANK[item[1].verdict], item[1].subject)
     )
@@ -48,9 +57,11 @@ def render(run: Run) -> str:
         took=digest.duration(run.seconds),
         counts=[(verdict, word, run.count(verdict)) for verdict, word in WORDS.items()],
         groups=_groups(promises),
-        breached=[_finding(told) for told in digest.findings(run, Verdict.BREACHED)],
-        advisory=[_finding(told) for told in digest.findings(run, Verdict.ADVISORY)],
-        flaky=[_finding(told) for told in digest.flaky(run)],
+        breached=[_finding(told, numbers) for told in digest.findings(run, Verdict.BREACHED)],
+        advisory=[_finding(told, numbers) for told in digest.findings(run, Verdict.ADVISORY)],
+        flaky=[_finding(told, numbers) for told in digest.flaky(run)],
+        matrix=_matrix(run, numbers),
+        signs=SIGNS,
         unproven=digest.unproven(run),
         waived=digest.waived(run),
         requirements=_requirements(promises),
@@ -122,12 +133,44 @@ def _when(started: str) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M} {shown}".strip()
 
 
-def _finding(told: Told) -> dict[str, Any]:
+def _finding(told: Told, numbers: dict[int, int]) -> dict[str, Any]:
     first = told.first
     lines = [(label, text) for label, text in digest.lines(first) if label != "again"]
     evidence = first.evidence
     commands = [] if evidence is None else [text for text in (evidence.again, evidence.curl) if text]
-    return {"first": first, "others": told.subjects[1:], "lines": lines, "commands": commands}
+    return {
+        "first": first,
+        "anchor": f"f{numbers[id(first)]}",
+        "others": told.subjects[1:],
+        "lines": lines,
+        "commands": commands,
+    }
+
+
+def _matrix(run: Run, numbers: dict[int, int]) -> dict[str, Any] | None:
+    """The table of roles, with where each cell leads: to the finding's block, else to the promise."""
+    table = matrix.matrix(run)
+    if table is None:
+        return None
+    blocks = {
+        id(result): f"f{numbers[id(told.first)]}"
+        for told in (*digest.findings(run, Verdict.BREACHED), *digest.findings(run, Verdict.ADVISORY))
+        for result in told.results
+    }
+
+    def leads(place: matrix.Place) -> str:
+        own = f"p{numbers[id(place.result)]}"
+        return blocks.get(id(place.result), own) if place.sign == "breached" else own
+
+    cells = [[row.cells.get(role) for role in table.roles] for row in table.rows]
+    return {
+        "roles": table.roles,
+        "rows": [
+            (row.operation, [(place, leads(place)) if place else None for place in places])
+            for row, places in zip(table.rows, cells, strict=True)
+        ],
+        "legend": [(sign, said) for sign, (_, said) in SIGNS.items() if table.count(sign)],
+    }
 
 
 def _groups(promises: list[tuple[int, Result]]) -> dict[str, list[tuple[int, Result]]]:

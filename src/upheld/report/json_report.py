@@ -8,7 +8,7 @@ from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
-from upheld.report import digest
+from upheld.report import digest, matrix
 from upheld.report.clean import visible
 from upheld.report.digest import Told
 from upheld.verdict import SCHEMA, Result, Run, Verdict
@@ -34,6 +34,7 @@ def to_json(run: Run) -> dict[str, Any]:
         "findings": [
             _finding(told) for verdict in (Verdict.BREACHED, Verdict.ADVISORY) for told in digest.findings(run, verdict)
         ],
+        "matrix": None if (table := matrix.matrix(run)) is None else matrix.to_json(table),
         "coverage": _coverage(run),
         "phases": [{"name": name, "seconds": seconds, "requests": requests} for name, seconds, requests in run.phases],
         "load": None if run.load is None else asdict(run.load),
@@ -91,6 +92,8 @@ def _promise(result: Result) -> dict[str, Any]:
     promise |= {name: value for name, value in optional.items() if value}
     if result.verdict in (Verdict.UNPROVEN, Verdict.WAIVED, Verdict.NOT_APPLICABLE):
         promise.setdefault("reason", "")
+    if result.cells:
+        promise["cells"] = [{**asdict(cell), "verdict": cell.verdict.value} for cell in result.cells]
     return promise | _evidence(result)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from upheld.report import digest
+from upheld.report import digest, matrix
 from upheld.report.clean import one_line, visible
 from upheld.report.digest import Told, plural
 from upheld.report.live import live
@@ -32,6 +33,22 @@ _COLOURS = {
     Verdict.WAIVED: "blue",
     Verdict.UPHELD: "green",
     Verdict.NOT_APPLICABLE: "dim",
+}
+_SIGNS: dict[matrix.Sign, str] = {"allowed": "✓", "denied": "–", "breached": "✗", "unproven": "?", "waived": "w"}
+_ASCII: dict[matrix.Sign, str] = {"allowed": "+", "denied": "-", "breached": "X", "unproven": "?", "waived": "w"}
+_SAID: dict[matrix.Sign, str] = {
+    "allowed": "let in as promised",
+    "denied": "refused as promised",
+    "breached": "breached",
+    "unproven": "unproven",
+    "waived": "waived",
+}
+_SIGN_COLOURS: dict[matrix.Sign, str] = {
+    "allowed": "green",
+    "denied": "green",
+    "breached": "bold red",
+    "unproven": "magenta",
+    "waived": "blue",
 }
 _LOAD_COLOURS = {"met": "green", "missed": "bold red", "not decided": "yellow", "invalid": "magenta"}
 
@@ -63,6 +80,7 @@ class _Page:
             self._rest()
         self._load(run.load)
         self._groups()
+        self._matrix()
         self._coverage()
         self._output()
         self._last(report)
@@ -195,6 +213,30 @@ class _Page:
         self._table(("", *(heads[at] for at in used)), rows, left={0}, styles=styles)
         self._line()
 
+    def _matrix(self) -> None:
+        """Operations by roles, a sign a cell."""
+        table = matrix.matrix(self._run)
+        if table is None:
+            return
+        signs = _ASCII if self._console.options.ascii_only else _SIGNS
+        folds, rows = matrix.folded(table)
+        if self._verbose:
+            folds, rows = (), table.rows
+        first = max(len(name) for name in (*(fold.title for fold in folds), *(row.operation for row in rows)))
+        for roles in _columns(table.roles, self._width - min(first, _CELL)):
+            cells = [(fold.title, *(_counted(fold.signs[role], signs) for role in roles)) for fold in folds]
+            styles = [_broken([fold.signs[role] for role in roles]) for fold in folds]
+            for row in rows:
+                places = [row.cells.get(role) for role in roles]
+                cells.append((row.operation, *(signs[place.sign] if place else "" for place in places)))
+                styles.append({at: _SIGN_COLOURS[place.sign] for at, place in enumerate(places, 1) if place})
+            self._table(("who may do what", *roles), cells, left={0}, styles=styles)
+        used = [sign for sign in signs if table.count(sign)]
+        legend = ", ".join(f"{signs[sign]} {_SAID[sign]}" for sign in used)
+        more = "; folded by path, the HTML report and --verbose show every operation" if folds else ""
+        self._wrapped(f"{legend}{more}", indent=2)
+        self._line()
+
     def _coverage(self) -> None:
         covered = digest.coverage(self._run)
         if not covered.total:
@@ -268,6 +310,25 @@ class _Page:
                 style = "dim" if number == 0 else styles[number - 1].get(at, "")
                 spans += [("  " if at else "", ""), (cell + gap if at in left else gap + cell, style)]
             self._line(*spans)
+
+
+def _columns(roles: Sequence[str], width: int) -> Iterable[list[str]]:
+    """The roles in lots that are shown beside each other."""
+    lot: list[str] = []
+    for role in roles:
+        if lot and sum(max(len(name), 3) + 2 for name in (*lot, role)) > width:
+            yield lot
+            lot = []
+        lot.append(role)
+    yield lot
+
+
+def _counted(found: Counter[matrix.Sign], signs: dict[matrix.Sign, str]) -> str:
+    return " ".join(f"{found[sign]}{signs[sign]}" for sign in signs if found[sign])
+
+
+def _broken(found: Sequence[Counter[matrix.Sign]]) -> dict[int, str]:
+    return {at: "bold red" for at, counts in enumerate(found, 1) if counts["breached"]}
 
 
 def _disarmed(text: str) -> str:

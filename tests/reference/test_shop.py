@@ -275,6 +275,7 @@ async def test_an_order_is_its_owners_alone(shop) -> None:
                 other.get(path),
                 other.patch(path, json={"note": "x"}),
                 other.post(f"{path}/cancel"),
+                other.get(f"{path}/receipt"),
                 other.delete(path),
             ):
                 answer = await call
@@ -283,6 +284,16 @@ async def test_an_order_is_its_owners_alone(shop) -> None:
         foreign, missing = await bob.get(path), await bob.get(f"{ORDERS}/{uuid4()}")
         assert foreign.json() | {"request_id": ""} == missing.json() | {"request_id": ""}
         assert (await alice.get(path)).json() == created.json()
+
+
+async def test_a_receipt_says_what_an_order_comes_to(shop) -> None:
+    product = await shop.product(price_cents=250)
+    async with await shop.user() as user:
+        created = await place(user, product, 3)
+        receipt = await user.get(f"{created.headers['location']}/receipt")
+        assert receipt.json() == {
+            "order_id": created.json()["id"], "units": 3, "total_cents": 750, "placed_at": created.json()["created_at"],
+        }  # fmt: skip
 
 
 async def test_stock_is_never_oversold(shop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from fastapi import Response
@@ -13,7 +14,7 @@ from upheld.reference.api.v1.routes.products import IfMatch
 from upheld.reference.core.problems import Problem, forbidden
 from upheld.reference.models import Order
 from upheld.reference.schemas.base import Uuid
-from upheld.reference.schemas.orders import OrderOut
+from upheld.reference.schemas.orders import OrderOut, Receipt
 from upheld.reference.schemas.products import ProductIn
 from upheld.reference.services.principal import Principal
 
@@ -52,7 +53,42 @@ def _replaced_before_the_role_is_asked_for(ctx: Context) -> None:
     ctx.route("PUT", "/api/v1/products/{product_id}", replace_product)
 
 
+async def _as_its_owner(ctx: Context, principal: Principal, order_id: UUID) -> Principal:
+    """Whoever asks, as the one whom the order belongs to: what a query by id alone amounts to."""
+    async with ctx.parts.orders.units.reading() as uow:
+        order = await uow.session.get(Order, order_id)
+    return replace(principal, user_id=order.user_id) if order is not None else principal
+
+
+def _cancelled_by_id_alone(ctx: Context) -> None:
+    async def cancel(principal: Principal, order_id: UUID) -> OrderOut:
+        answer: OrderOut = await original(await _as_its_owner(ctx, principal, order_id), order_id)
+        return answer
+
+    original = ctx.replace(ctx.parts.orders, "cancel", cancel)
+
+
+def _receipt_by_id_alone(ctx: Context) -> None:
+    async def receipt(principal: Principal, order_id: UUID) -> Receipt:
+        answer: Receipt = await original(await _as_its_owner(ctx, principal, order_id), order_id)
+        return answer
+
+    original = ctx.replace(ctx.parts.orders, "receipt", receipt)
+
+
 MUTANTS = (
+    Mutant(
+        name="authz/order-cancelled-by-id-alone",
+        requirement="authz/foreign-write",
+        says="Everybody may cancel an order whose id they know: the action looks it up without asking whose it is.",
+        apply=_cancelled_by_id_alone,
+    ),
+    Mutant(
+        name="authz/receipt-by-id-alone",
+        requirement="authz/foreign-reference",
+        says="The receipt below an order is shown to everybody who knows the order's id.",
+        apply=_receipt_by_id_alone,
+    ),
     Mutant(
         name="authz/delete-without-the-role",
         requirement="authz/role-matrix",

@@ -49,6 +49,13 @@ class OrderOut(Closed):
     updated_at: Instant
 
 
+class Receipt(Closed):
+    order_id: Uuid
+    units: int = Field(ge=1)
+    total_cents: int = Field(ge=0)
+    placed_at: Instant
+
+
 class OrderPage(Closed):
     items: list[OrderOut] = Field(max_length=100)
     next_cursor: Uuid | None = Field(description="Null on the last page.")

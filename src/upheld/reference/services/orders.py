@@ -15,7 +15,7 @@ from upheld.reference.core.clock import Clock
 from upheld.reference.core.ids import time_ordered_uuid
 from upheld.reference.core.problems import IN_PROGRESS, KEY_REUSED, UNAVAILABLE_PRODUCT, Problem
 from upheld.reference.models import IdempotencyRecord, Order, OrderItem
-from upheld.reference.schemas.orders import OrderIn, OrderOut, OrderPage, OrderPatch, SalesReport, SalesRow
+from upheld.reference.schemas.orders import OrderIn, OrderOut, OrderPage, OrderPatch, Receipt, SalesReport, SalesRow
 from upheld.reference.unit_of_work import UnitOfWork, UnitsOfWork
 
 from .principal import Principal
@@ -121,6 +121,12 @@ class Orders:
     async def get(self, principal: Principal, order_id: UUID) -> OrderOut:
         async with self.units.reading() as uow:
             return OrderOut.model_validate(await self._own(uow, principal, order_id))
+
+    async def receipt(self, principal: Principal, order_id: UUID) -> Receipt:
+        async with self.units.reading() as uow:
+            order = await self._own(uow, principal, order_id)
+            units = sum(item.quantity for item in order.items)
+            return Receipt(order_id=order.id, units=units, total_cents=order.total_cents, placed_at=order.created_at)
 
     async def change(self, principal: Principal, order_id: UUID, patch: OrderPatch) -> OrderOut:
         async with self.units.writing() as uow:

@@ -12,7 +12,7 @@ from upheld.reference.api.deps import Limit, Services, errors, link
 from upheld.reference.api.route import ContractRoute
 from upheld.reference.core.problems import Problem
 from upheld.reference.schemas.base import Uuid
-from upheld.reference.schemas.orders import OrderIn, OrderOut, OrderPage, OrderPatch, Status
+from upheld.reference.schemas.orders import OrderIn, OrderOut, OrderPage, OrderPatch, Receipt, Status
 
 router = APIRouter(prefix="/orders", tags=["orders"], route_class=ContractRoute)
 
@@ -67,6 +67,12 @@ async def list_orders(
 async def get_order(order_id: Uuid, caller: OrderReader, services: Services) -> OrderOut:
     """One of one's own orders. Somebody else's does not exist."""
     return await services.orders.get(caller, order_id)
+
+
+@router.get("/{order_id}/receipt", operation_id="getReceipt", responses=errors(404))
+async def get_receipt(order_id: Uuid, caller: OrderReader, services: Services) -> Receipt:
+    """What an order comes to."""
+    return await services.orders.receipt(caller, order_id)
 
 
 @router.patch("/{order_id}", operation_id="updateOrder", responses=errors(404))

@@ -334,6 +334,12 @@ class Contract:
         """It may be called without credentials: the document asks for none, or ``public:`` lists it."""
         return not operation.secured or any(self.matches(p, operation) for p in self.policy.public)
 
+    def has_own_errors(self, operation: Operation) -> bool:
+        """Its errors are no problem documents: ``errors.exempt`` lists it, or it is an OAuth token endpoint (RFC 6749 §5.2)."""
+        if operation == self.oauth.token and self.oauth.speaks_oauth:
+            return True
+        return any(self.matches(pattern, operation) for pattern in self.policy.errors.exempt)
+
     def rate_rule(self, operation: Operation) -> RateRule | None:
         """The first rule that matches; None when none does or it exempts the operation."""
         for rule in self.rate_rules:

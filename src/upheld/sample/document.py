@@ -39,6 +39,17 @@ POLICY: dict[str, Any] = {
             "key_env": "SHOP_JWT_KEY",
         },
         "password": {"min": 8, "max_bytes": 72},
+        "oauth": {
+            "clients": {
+                "till": {
+                    "id": "till",
+                    "secret_env": "SHOP_TILL_SECRET",
+                    "redirect_uri": "https://till.example.test/back",
+                    "scopes": ["orders:read"],
+                },
+                "app": {"id": "app", "redirect_uri": "https://app.example.test/back", "scopes": ["orders:read"]},
+            }
+        },
     },
 }
 
@@ -113,6 +124,40 @@ def document() -> dict[str, Any]:
                 "logout",
                 {"204": {"description": "out"}, "401": secured["401"], **problems},
                 requestBody=body("Refresh"),
+            )
+        },
+        f"{PREFIX}/oauth/token": {
+            "post": operation(
+                "token",
+                {
+                    "200": {"description": "tokens", "content": ref("Tokens")},
+                    "400": {"description": "refused", "content": ref("OAuthError")},
+                    "401": {"description": "no such client", "content": ref("OAuthError")},
+                    "429": problems["429"],
+                },
+                requestBody={
+                    "required": True,
+                    "content": {
+                        "application/x-www-form-urlencoded": {
+                            "schema": {
+                                "type": "object",
+                                "required": ["grant_type"],
+                                "properties": {"grant_type": {"enum": ["client_credentials", "authorization_code"]}},
+                            }
+                        }
+                    },
+                },
+            )
+        },
+        f"{PREFIX}/oauth/authorize": {
+            "get": operation(
+                "authorize",
+                {"302": {"description": "back to the client"}, **secured},
+                parameters=[
+                    {"name": name, "in": "query", "required": True, "schema": {"type": "string"}}
+                    for name in ("response_type", "client_id", "redirect_uri")
+                ],
+                security=bearer,
             )
         },
         f"{PREFIX}/users/me": {
@@ -285,6 +330,7 @@ def document() -> dict[str, Any]:
             token_type={"type": "string"},
             expires_in={"type": "integer"},
         ),
+        "OAuthError": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}},
         "Profile": thing([], nickname=text),
         "PasswordChange": thing(
             ["current_password", "new_password"],
@@ -323,6 +369,17 @@ def document() -> dict[str, Any]:
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "oauth": {
+                    "type": "oauth2",
+                    "flows": {
+                        "authorizationCode": {
+                            "authorizationUrl": f"{PREFIX}/oauth/authorize",
+                            "tokenUrl": f"{PREFIX}/oauth/token",
+                            "scopes": {"orders:read": "see orders", "orders:write": "place orders"},
+                        },
+                        "clientCredentials": {"tokenUrl": f"{PREFIX}/oauth/token", "scopes": {}},
+                    },
+                },
             },
         },
     }

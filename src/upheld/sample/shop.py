@@ -13,9 +13,14 @@ from typing import Any
 
 from upheld.exchange import NotJson, Request, Response, Session
 from upheld.sample.document import PREFIX, document
+from upheld.sample.oauth import AUTHORIZE, CLIENTS, TOKEN, OAuth
 from upheld.sample.tokens import KEY, believed, signed, subject_of
 
-ENVIRONMENT: Mapping[str, str] = {"SHOP_JWT_KEY": KEY, "SHOP_ADMIN_PASSWORD": "admin-password"}
+ENVIRONMENT: Mapping[str, str] = {
+    "SHOP_JWT_KEY": KEY,
+    "SHOP_ADMIN_PASSWORD": "admin-password",
+    "SHOP_TILL_SECRET": CLIENTS["till"][0],
+}
 """What the environment variables hold that the sample's policy names."""
 BEGINNING = 1_795_348_800
 """When ``now`` is 0: 2026-11-22, 12:00:00 UTC, as a NumericDate."""
@@ -48,6 +53,9 @@ class Shop:
         self.revoked: set[str] = set()
         self.skips: set[str] = set()
         self.key = KEY
+        self.oauth = OAuth(
+            self.skips, lambda user, family: self._tokens(user, family).json(), lambda f: self.revoked.add(f)
+        )
         self.keys: dict[str, dict[str, Any]] = {}
         """Id of an API key → {id, name, key, user, revoked}."""
         self.notes: dict[str, dict[str, Any]] = {}
@@ -80,7 +88,9 @@ class Shop:
         headers = headers.with_("X-Content-Type-Options", "nosniff")
         headers = headers.with_("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         headers = headers.with_("Referrer-Policy", "no-referrer").with_("Vary", "Origin")
-        if request.headers.get("origin") == _ORIGIN:
+        # A browser is sent to the authorization endpoint, it never fetches it (RFC 9700 §2.6).
+        fetched = request.path != AUTHORIZE or not self.keeps("authorize-cors")
+        if request.headers.get("origin") == _ORIGIN and fetched:
             headers = headers.with_("Access-Control-Allow-Origin", _ORIGIN)
             headers = headers.with_(
                 "Access-Control-Expose-Headers", "Retry-After, Location, ETag, RateLimit, RateLimit-Policy"
@@ -142,11 +152,15 @@ class Shop:
             return Response.problem(405, allow=allow)
         operation = document()["paths"][template][method.lower()]
         user = self._user(request)
+        if template == TOKEN:
+            return self.oauth.token(request)
         if operation.get("security"):
             if user is None:
                 return self._challenge(request)
             if method == "DELETE" and template.endswith("{item_id}") and self.users[user][1] != "admin":
                 return Response.problem(403)
+        if template == AUTHORIZE:
+            return self.oauth.authorize(request, user or "")
         payload: Any = None
         if "requestBody" in operation:
             refused, payload = self._body(request, operation)

@@ -28,14 +28,14 @@ def problems_promised(contract: Contract) -> bool:
 
 
 def exempt_from_problems(contract: Contract, request: Request) -> bool:
-    """It has an error format of its own: ``errors.exempt`` lists it, or it is an OAuth token endpoint (RFC 6749 §5.2)."""
+    """What the request calls has an error format of its own."""
     from upheld.contract.patterns import matches
 
     operation = contract.operation(request.operation)
-    if operation is not None and operation == contract.oauth.token and contract.oauth.speaks_oauth:
-        return True
-    path = operation.path if operation else request.path
-    return any(matches(pattern, request.method, path, contract.prefix) for pattern in contract.policy.errors.exempt)
+    if operation is not None:
+        return contract.has_own_errors(operation)
+    exempt = contract.policy.errors.exempt
+    return any(matches(pattern, request.method, request.path, contract.prefix) for pattern in exempt)
 
 
 def problem_fault(response: Response) -> str:

@@ -62,4 +62,8 @@ class Embedded(Command):
 @cache
 def _secrets() -> Mapping[str, str]:
     """Made once for this process, so that its two profiles can be spoken to with the same names and values."""
-    return {f"{PREFIX}ADMIN_PASSWORD": secrets.token_urlsafe(24), f"{PREFIX}JWT_KEY": secrets.token_urlsafe(48)}
+    return {
+        f"{PREFIX}ADMIN_PASSWORD": secrets.token_urlsafe(24),
+        f"{PREFIX}JWT_KEY": secrets.token_urlsafe(48),
+        f"{PREFIX}OAUTH_CLIENT_SECRET": secrets.token_urlsafe(32),
+    }

@@ -36,7 +36,8 @@ def test_the_profiles_differ_in_one_word_and_share_their_secrets(monkeypatch: py
         monkeypatch.delenv(name)
     raised, shipped = Embedded("raised"), Embedded("shipped", env={"UPHELD_REFERENCE_MUTANT": "x/y"})
     assert raised.env | {"UPHELD_REFERENCE_PROFILE": "shipped", "UPHELD_REFERENCE_MUTANT": "x/y"} == shipped.env
-    assert set(raised.gives) == {"UPHELD_REFERENCE_ADMIN_PASSWORD", "UPHELD_REFERENCE_JWT_KEY"}
+    secrets = ("ADMIN_PASSWORD", "JWT_KEY", "OAUTH_CLIENT_SECRET")
+    assert set(raised.gives) == {f"UPHELD_REFERENCE_{name}" for name in secrets}
     assert raised.gives == shipped.gives
     assert raised.gives.items() <= raised.env.items()
 

@@ -100,7 +100,7 @@ class OAuth:
         assert principal.session_id is not None  # the route takes the token of a login and nothing else
         code = secrets.token_urlsafe(32)
         record = AuthorizationCode(
-            digest=_digest(code), client_id=client.client_id, redirect_uri=asked["redirect_uri"], scope=written(scopes),
+            digest=digest(code), client_id=client.client_id, redirect_uri=asked["redirect_uri"], scope=written(scopes),
             challenge=challenge, user_id=principal.user_id, given_in=principal.session_id,
             expires_at=expiry(self.clock, self.code_ttl), family_id=None,
         )  # fmt: skip
@@ -129,7 +129,7 @@ class OAuth:
             raise OAuthError("invalid_request", "There is no code.")
         session = None
         async with self.units.writing() as uow:
-            code = await uow.codes.claim(_digest(asked.code))
+            code = await uow.codes.claim(digest(asked.code))
             if code is not None and code.family_id is not None:
                 await self.end_family(uow, code.family_id)
             elif code is not None and await self._is_good(uow, code, client, asked):
@@ -221,5 +221,6 @@ def _chosen(asked: str | None, possible: frozenset[str]) -> frozenset[str]:
     return chosen
 
 
-def _digest(code: str) -> str:
+def digest(code: str) -> str:
+    """What is stored of a code."""
     return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()

@@ -104,7 +104,7 @@ def _responses(contract: Contract, operation: Operation, raw: Any, moved: Mappin
         return raw
     follow = contract.schemas.references.follow
     errors = contract.policy.errors
-    has_problems = errors.format == "rfc9457" and not any(contract.matches(p, operation) for p in errors.exempt)
+    has_problems = errors.format == "rfc9457" and not contract.has_own_errors(operation)
     out: dict[str, Any] = {}
     for code, entry in raw.items():
         resolved = _copied(follow(entry), moved)

@@ -96,7 +96,7 @@ class Flow:
     async def code(self, **changes: str | None) -> str:
         return redirected(await self.authorize(**changes))["code"]
 
-    async def token(self, headers: dict[str, str] | None = None, **form: str | None) -> httpx.Response:
+    async def token(self, headers: Any = None, **form: str | None) -> httpx.Response:
         if headers is None:
             headers = basic() if self.name == CONSOLE else {}
             form = form if self.name == CONSOLE else {"client_id": self.name, **form}
@@ -490,6 +490,9 @@ async def test_a_public_client_has_no_credentials(public) -> None:
         ({"Authorization": "Basic /w=="}, {}, (401, "invalid_client")),
         ({"Authorization": "Basic JWZmOng="}, {}, (401, "invalid_client")),
         ({"Authorization": "Bearer x.y.z"}, {"client_id": APP}, (401, "invalid_client")),
+        ({"Authorization": "Bearer x.y.z"}, {"client_id": CONSOLE, "client_secret": SECRET}, (401, "invalid_client")),
+        (basic(secret="wrong"), {"client_id": CONSOLE, "client_secret": SECRET}, (401, "invalid_client")),
+        ([*basic().items(), *basic().items()], {}, (400, "invalid_request")),
     ],
 )
 async def test_how_a_client_proves_who_it_is(flow, headers, form, wanted) -> None:
@@ -609,7 +612,7 @@ async def test_the_token_endpoint_has_a_limit_of_its_own(shop_with) -> None:
 # -- scopes --------------------------------------------------------------------------------------------------------------
 
 NEEDS = {
-    "orders:read": [("GET", ORDERS), ("GET", f"{ORDERS}/{{id}}")],
+    "orders:read": [("GET", ORDERS), ("GET", f"{ORDERS}/{{id}}"), ("GET", f"{ORDERS}/{{id}}/receipt")],
     "orders:write": [
         ("POST", ORDERS),
         ("PATCH", f"{ORDERS}/{{id}}"),

@@ -69,7 +69,8 @@ def subjects(contract: Contract) -> Subjects:
 def _signs_in(contract: Contract, operation: Operation) -> bool:
     """Unknown credentials are often answered with 400 (OAuth prescribes it), and generated ones are unknown."""
     auth = contract.auth
-    return any(step is not None and step.operation == operation for step in (auth.login, auth.refresh, auth.logout))
+    steps = (auth.login, auth.refresh, auth.logout)
+    return operation == contract.oauth.token or any(step is not None and step.operation == operation for step in steps)
 
 
 def observe(exchange: Exchange, contract: Contract) -> Outcome | None:

@@ -119,7 +119,10 @@ def _documents(contract: Contract, operation: Operation, what: str) -> bool:
         codes = {400, 422, *contract.policy.errors.malformed}
         return any(operation.response_for(code) is not None for code in codes)
     if what == _PROBLEM:
-        errors = [spec for code, spec in operation.responses.items() if code[:1] in "45" or code == "default"]
+        # RFC 6749 §5.2 gives these two of a token endpoint a shape of their own.
+        of_oauth = ("400", "401") if contract.oauth.speaks_oauth and operation == contract.oauth.token else ()
+        codes = [code for code in operation.responses if code[:1] in "45" or code == "default"]
+        errors = [operation.responses[code] for code in codes if code not in of_oauth]
         return all(_PROBLEM in spec.content for spec in errors if spec.content)
     return operation.response_for(int(what)) is not None
 
@@ -162,11 +165,21 @@ def _as_json(document: dict[str, Any]) -> None:
     responses["422"] = {"description": "invalid", "content": {"application/json": {"schema": {}}}}
 
 
+def _token_errors(*codes: str) -> Callable[[dict[str, Any]], None]:
+    def change(document: dict[str, Any]) -> None:
+        responses = document["paths"]["/api/v1/oauth/token"]["post"]["responses"]
+        for code in codes:
+            responses[code] = {"description": "refused", "content": {"application/json": {"schema": {}}}}
+
+    return change
+
+
 CONFORMING = (
     Example("too many requests", subject="429"),
     Example("of somebody who is not known", subject="401"),
     Example("an id that names nothing", subject="404"),
     Example("problem documents", subject=_PROBLEM),
+    Example("OAuth's own errors at the token endpoint", document=_token_errors("400", "401"), subject=_PROBLEM),
     *(Example(f"{code} by a range or default", document=_ranges, subject=code) for code in ("401", "404", "500")),
 )
 
@@ -177,4 +190,5 @@ BREACHING = (
     Example("neither 400 nor 422", document=_without("400", "422", everywhere=True), subject="invalid input"),
     Example("only errors", document=_without("200", "201", "204"), subject="a success"),
     Example("an error of another type", document=_as_json, subject=_PROBLEM),
+    Example("what is not OAuth's at the token endpoint", document=_token_errors("400", "429"), subject=_PROBLEM),
 )

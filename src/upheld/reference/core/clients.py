@@ -56,18 +56,21 @@ class Clients:
         return next((client for client in self.all if client.client_id == client_id), None)
 
     def authenticate(self, authorization: Sequence[str], client_id: str | None, secret: str | None) -> Client:
-        """The client of a token request, from its Authorization fields or from its form.
+        """The client of a token request, from its Authorization field or from its form.
 
-        :raises OAuthError: invalid_request for two ways at once (RFC 6749 §2.3: a client "MUST NOT use more than one
-            authentication method in each request"), invalid_client for everything that is not proven.
+        :raises OAuthError: invalid_client for everything that is not proven; invalid_request for two ways at once (RFC 6749
+            §2.3: a client "MUST NOT use more than one authentication method in each request").
         """
-        if authorization:
-            if len(authorization) > 1 or secret is not None:
-                raise OAuthError("invalid_request", "The client authenticates in more than one way.")
-            named = client_id
-            client_id, secret = _basic(authorization[0])
-            if named not in (None, client_id):
-                raise OAuthError("invalid_request", "The form names another client than the Authorization field.")
+        if not authorization:
+            return self._proven(client_id, secret)
+        found = [self._proven(*_basic(field)) for field in authorization]
+        if len(found) > 1 or secret is not None:
+            raise OAuthError("invalid_request", "The client authenticates in more than one way.")
+        if client_id not in (None, found[0].client_id):
+            raise OAuthError("invalid_request", "The form names another client than the Authorization field.")
+        return found[0]
+
+    def _proven(self, client_id: str | None, secret: str | None) -> Client:
         client = self.get(client_id or "")
         if not self.proves(client, secret) or client is None:
             raise OAuthError("invalid_client", "The client is not known, or did not prove who it is.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import jwt
+
 from upheld.reference.core.security import Claims, TokenKind
 
 from . import Context, Mutant
@@ -27,7 +29,8 @@ def _well_known_secret(ctx: Context) -> None:
 
 def _fourth_part_ignored(ctx: Context) -> None:
     def first_three(token: str, kind: TokenKind) -> Claims:
-        return verify(".".join(token.split(".")[:3]), kind)
+        claims: Claims = verify(".".join(token.split(".")[:3]), kind)
+        return claims
 
     verify = ctx.replace(ctx.parts.tokens, "verify", first_three)
 
@@ -41,7 +44,40 @@ def _audience_ignored(ctx: Context) -> None:
     ctx.parts.tokens.options["verify_aud"] = False
 
 
+def _embedded_key_believed(ctx: Context) -> None:
+    tokens = ctx.parts.tokens
+
+    def verify(token: str, kind: TokenKind) -> Claims:
+        try:
+            key = jwt.get_unverified_header(token)["jwk"]
+            payload = jwt.decode(token, jwt.PyJWK(key), options={"verify_aud": False})
+        except (jwt.PyJWTError, LookupError, TypeError, ValueError, RecursionError):
+            claims: Claims = original(token, kind)
+            return claims
+        return tokens._claims({"typ": tokens.HEADER_TYPES[kind]}, payload, kind)
+
+    original = ctx.replace(tokens, "verify", verify)
+
+
+def _kind_not_looked_at(ctx: Context) -> None:
+    tokens = ctx.parts.tokens
+    ctx.replace(tokens, "check_kind", lambda payload, kind: None)
+    ctx.replace(tokens, "check_header", lambda header, kind: None)
+
+
 MUTANTS = (
+    Mutant(
+        name="jwt/embedded-key-believed",
+        requirement="jwt/key-reference",
+        says="A token that brings a key in its header is verified with that key.",
+        apply=_embedded_key_believed,
+    ),
+    Mutant(
+        name="jwt/kind-not-looked-at",
+        requirement="jwt/kinds",
+        says="Access and refresh tokens differ, but whoever verifies them does not look at what they are.",
+        apply=_kind_not_looked_at,
+    ),
     Mutant(
         name="jwt/well-known-secret",
         requirement="jwt/weak-secret",

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from tests.reference.conftest import ADMIN, PRODUCT
+from tests.reference.test_oauth import CALLBACK, CONSOLE, SECRET, basic, redirected, s256
 from tests.services import free_port, redis_program
 
 from upheld.reference.core.cache import Cache, RedisStore
@@ -56,6 +57,38 @@ def test_postgresql_serves_the_whole_story(serve, postgres_url, redis_url) -> No
 
         with ThreadPoolExecutor(8) as pool:
             assert sorted(pool.map(registered, range(8))) == [201] + [409] * 7
+
+
+def test_postgresql_gives_tokens_for_a_code_once(serve, postgres_url, redis_url) -> None:
+    """Two workers and row locks, where SQLite has one writer at a time."""
+    database = asyncpg_url(postgres_url)
+    url = serve(workers=2, database_url=database, redis_url=redis_url, oauth_client_secret=SECRET)
+    with httpx.Client(base_url=f"{url}/api/v1") as client:
+        body = {"email": "oauth@example.test", "password": "correct horse battery"}
+        client.post("/auth/register", json=body)
+        session = {"Authorization": f"Bearer {client.post('/auth/login', json=body).json()['access_token']}"}
+        asked = {
+            "response_type": "code", "client_id": CONSOLE, "redirect_uri": CALLBACK, "code_challenge": s256("v" * 43),
+            "code_challenge_method": "S256",
+        }  # fmt: skip
+        code = redirected(client.get("/oauth/authorize", params=asked, headers=session))["code"]
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": "v" * 43}
+
+        def token(form: dict[str, str]) -> httpx.Response:
+            return httpx.post(f"{url}/api/v1/oauth/token", data=form, headers=basic(), timeout=20)
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(token, [form] * 8))
+        assert sorted(answer.status_code for answer in answers) == [200] + [400] * 7
+        tokens = next(answer.json() for answer in answers if answer.status_code == 200)
+        limited = {"Authorization": f"Bearer {tokens['access_token']}"}
+        assert client.get("/users/me", headers=limited).status_code == 401
+
+        form["code"] = redirected(client.get("/oauth/authorize", params=asked, headers=session))["code"]
+        renewal = {"grant_type": "refresh_token", "refresh_token": token(form).json()["refresh_token"]}
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(token, [renewal] * 8))
+        assert sorted(answer.status_code for answer in answers) == [200] + [400] * 7
 
 
 def test_workers_share_one_quota_and_restarts_keep_it(serve, redis_url) -> None:

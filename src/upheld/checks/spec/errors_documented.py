@@ -121,8 +121,11 @@ def _documents(contract: Contract, operation: Operation, what: str) -> bool:
     if what == _PROBLEM:
         # RFC 6749 §5.2 gives these two of a token endpoint a shape of their own.
         of_oauth = ("400", "401") if contract.oauth.speaks_oauth and operation == contract.oauth.token else ()
-        codes = [code for code in operation.responses if code[:1] in "45" or code == "default"]
-        errors = [operation.responses[code] for code in codes if code not in of_oauth]
+        errors = [
+            spec
+            for code, spec in operation.responses.items()
+            if (code[:1] in "45" or code == "default") and code not in of_oauth
+        ]
         return all(_PROBLEM in spec.content for spec in errors if spec.content)
     return operation.response_for(int(what)) is not None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from upheld.check import CannotProve, Check, Finding, Kept, NotApplicable, Outcome, Subject, Unproven
+from upheld.check import CannotProve, Cell, Check, Finding, Kept, NotApplicable, Outcome, Subject, Unproven
 from upheld.checks import catalogue, select
 from upheld.contract import Contract
 from upheld.contract.load import load
@@ -18,11 +18,11 @@ from upheld.errors import HarnessError
 from upheld.exchange import Exchange, Headers, Request, Response
 from upheld.report.mask import Masker
 from upheld.run.confirm import Confirmation
-from upheld.run.judge import Judge
+from upheld.run.judge import Case, Judge
 from upheld.run.plan import Promise, plan
 from upheld.run.prepare import bundled
 from upheld.run.watch import Watch
-from upheld.verdict import Verdict
+from upheld.verdict import Result, Verdict
 
 FOUND = Finding(expected="good", actual="bad")
 
@@ -52,6 +52,34 @@ def test_what_is_not_seen_again_is_flaky(contract: Contract) -> None:
     assert result.verdict is Verdict.UNPROVEN
     assert result.flaky
     assert "1 of 3" in result.reason
+
+
+CELLS = (Cell("user", "denied", "204 very-secret", "breached"), Cell("admin", "allowed", "200", "kept"))
+BROKEN = replace(FOUND, cells=CELLS)
+
+
+def _verdicts(result: Result) -> dict[str, Verdict]:
+    return {cell.role: cell.verdict for cell in result.cells}
+
+
+def test_each_role_has_a_verdict_of_its_own(contract: Contract) -> None:
+    result = _played(contract, BROKEN, BROKEN)
+    assert _verdicts(result) == {"user": result.verdict, "admin": Verdict.UPHELD}
+    assert "very-secret" not in result.cells[0].seen
+    assert _verdicts(_played(contract, Kept(cells=CELLS[1:]))) == {"admin": Verdict.UPHELD}
+
+
+def test_a_role_that_was_accused_once_is_unproven_and_the_others_stand(contract: Contract) -> None:
+    for again in ((Kept(), Kept()), (Unproven("the budget is spent"),)):
+        result = _played(contract, BROKEN, *again)
+        assert _verdicts(result) == {"user": Verdict.UNPROVEN, "admin": Verdict.UPHELD}
+        assert result.cells[0].reason == result.reason
+
+
+def test_what_ends_without_an_answer_has_the_roles_that_were_planned(contract: Contract) -> None:
+    planned = Subject("GET /me", cells=(Cell("user", "denied"), Cell("admin", "allowed")))
+    result = _judge(contract).result(Case(Promise(catalogue()["http/allow"], planned), Unproven("the budget is spent")))
+    assert _verdicts(result) == {"user": Verdict.UNPROVEN, "admin": Verdict.UNPROVEN}
 
 
 def test_what_can_not_be_played_again_is_neither(contract: Contract) -> None:

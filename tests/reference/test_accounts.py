@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 import jwt
 import pytest
-from tests.reference.conftest import ADMIN, PASSWORD
+from tests.reference.conftest import ADMIN, PASSWORD, PRODUCT
 
 pytestmark = pytest.mark.anyio
 ME = "/api/v1/users/me"
@@ -281,13 +281,34 @@ async def test_password_change_needs_the_old_one_and_ends_other_sessions(shop) -
         here, there = await shop.tokens("pat@example.test"), await shop.tokens("pat@example.test")
         mine = bearer(here["access_token"])
         wrong = {"current_password": "wrong", "new_password": "another good password"}
-        assert (await client.put(f"{ME}/password", json=wrong, headers=mine)).status_code == 401
+        assert (await client.put(f"{ME}/password", json=wrong, headers=mine)).status_code == 403
         right = {"current_password": PASSWORD, "new_password": "another good password"}
         assert (await client.put(f"{ME}/password", json=right, headers=mine)).status_code == 204
         assert (await client.get(ME, headers=mine)).status_code == 200
         assert (await client.get(ME, headers=bearer(there["access_token"]))).status_code == 401
         login = {"email": "pat@example.test", "password": PASSWORD}
         assert (await client.post("/api/v1/auth/login", json=login)).status_code == 401
+
+
+async def test_an_account_goes_with_all_that_is_its_own(shop) -> None:
+    async with await shop.user() as user, await shop.admin() as admin, shop.client() as client:
+        me = (await user.get(ME)).json()
+        key = (await user.post("/api/v1/api-keys", json={"name": "export"})).json()["key"]
+        product = (await admin.post("/api/v1/products", json=PRODUCT | {"sku": "DEL-1"})).json()
+        order = {"items": [{"product_id": product["id"], "quantity": 1}]}
+        assert (await user.post("/api/v1/orders", json=order)).status_code == 201
+        tokens = await shop.tokens(me["email"])
+        assert (await user.delete(ME)).status_code == 204
+        assert (await user.get(ME)).status_code == 401
+        assert (await client.get(ME, headers={"X-API-Key": key})).status_code == 401
+        renewed = await client.post("/api/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]})
+        login = await client.post("/api/v1/auth/login", json={"email": me["email"], "password": PASSWORD})
+        assert (renewed.status_code, login.status_code) == (401, 401)
+        assert (await admin.get(f"/api/v1/users/{me['id']}")).status_code == 404
+        assert (await register(client, PASSWORD, me["email"])).status_code == 201
+        again = await shop.tokens(me["email"])
+        assert (await client.get("/api/v1/orders", headers=bearer(again["access_token"]))).json()["items"] == []
+        assert (await admin.delete(ME)).status_code == 409
 
 
 async def test_disabling_a_user_ends_their_sessions(shop) -> None:

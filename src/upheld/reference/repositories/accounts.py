@@ -26,6 +26,9 @@ class Users:
     async def by_email(self, email: str) -> User | None:
         return (await self.session.execute(select(User).where(User.email == email))).scalar_one_or_none()
 
+    async def delete(self, user_id: UUID) -> None:
+        await self.session.execute(delete(User).where(User.id == user_id))
+
     async def page(self, limit: int, offset: int) -> tuple[Sequence[User], int]:
         total = (await self.session.execute(select(func.count()).select_from(User))).scalar_one()
         rows = await self.session.execute(select(User).order_by(User.created_at, User.id).limit(limit).offset(offset))

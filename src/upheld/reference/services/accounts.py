@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 from sqlalchemy.exc import IntegrityError
 
 from upheld.reference.core.clock import Clock
-from upheld.reference.core.problems import CONFLICT, UNAUTHENTICATED, VALIDATION, WRONG_STATE, Problem, challenge
+from upheld.reference.core.problems import CONFLICT, FORBIDDEN, VALIDATION, WRONG_STATE, Problem, challenge
 from upheld.reference.core.security import PasswordHasher
 from upheld.reference.models import User
 from upheld.reference.schemas.accounts import PasswordChange, ProfilePatch, Registration, UserOut, UserPage, UserPatch
-from upheld.reference.unit_of_work import UnitsOfWork
+from upheld.reference.unit_of_work import UnitOfWork, UnitsOfWork
 
 from .principal import Principal
 
@@ -96,11 +96,7 @@ class Accounts:
 
     async def change_password(self, principal: Principal, change: PasswordChange) -> None:
         """Needs the current password (ASVS 6.2.3) and ends all other sessions (ASVS 7.4.3)."""
-        async with self.units.reading() as uow:
-            user = await uow.users.get(principal.user_id)
-            digest = user.password_hash if user else None
-        if not await self.hasher.verify(change.current_password, digest):
-            raise Problem(UNAUTHENTICATED, "The current password is not right.", headers=challenge())
+        await self.confirm(principal, change.current_password)
         new_digest = await self.hasher.hash(change.new_password)
         async with self.units.writing() as uow:
             user = await uow.users.get(principal.user_id)
@@ -108,5 +104,24 @@ class Accounts:
                 raise Problem.of_status(404)
             user.password_hash = new_digest
             user.updated_at = self.clock.now()
-            await uow.sessions.revoke_all_of(principal.user_id, self.clock.now(), but=principal.session_id)
+            await self.end_other_sessions(uow, principal)
+            await uow.commit()
+
+    async def confirm(self, principal: Principal, password: str) -> None:
+        async with self.units.reading() as uow:
+            user = await uow.users.get(principal.user_id)
+            digest = user.password_hash if user else None
+        if not await self.hasher.verify(password, digest):
+            # Not 401: the token was good, and who is told that it was not goes and fetches another one.
+            raise Problem(FORBIDDEN, "The current password is not right.", headers=challenge())
+
+    async def end_other_sessions(self, uow: UnitOfWork, principal: Principal) -> None:
+        await uow.sessions.revoke_all_of(principal.user_id, self.clock.now(), but=principal.session_id)
+
+    async def delete(self, principal: Principal) -> None:
+        """The account and all that is its own: sessions, keys and orders go with it, as their foreign keys say."""
+        if principal.is_admin:
+            raise Problem(WRONG_STATE, "Administrators cannot delete themselves.")
+        async with self.units.writing() as uow:
+            await uow.users.delete(principal.user_id)
             await uow.commit()

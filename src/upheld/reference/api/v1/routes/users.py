@@ -25,6 +25,12 @@ async def update_me(patch: ProfilePatch, caller: ProfileWriter, services: Servic
     return await services.accounts.change_profile(caller, patch)
 
 
+@router.delete("/me", operation_id="deleteMe", status_code=204, responses=errors(409))
+async def delete_me(caller: User, services: Services) -> None:
+    """Delete one's own account with its orders and API keys, at once. 409 for administrators."""
+    await services.accounts.delete(caller)
+
+
 @router.put("/me/password", operation_id="changePassword", status_code=204)
 async def change_password(change: PasswordChange, caller: User, services: Services) -> None:
     """Change one's own password. Needs the current one, and ends all other sessions."""

@@ -371,8 +371,14 @@ class SessionFinder:
         return "bearer"
 
 
+_PREFIX = re.compile(
+    r"\b(Token|JWT|ApiKey|Api-Key)\s+(?:[<{`'\"\[]|\w+\.\w+\.\w+)|\bprefix\s+[\"'`]([A-Za-z][\w-]*)[\"'`]"
+)
+"""What stands before a token: ``Token <key>``, ``JWT aaa.bbb.ccc``, ``required prefix "Token"`` (Django REST framework)."""
+
+
 def sent_as(scheme: Mapping[str, Any]) -> str:
-    """``bearer``, ``apiKey:header:NAME`` or empty for a scheme of another kind (basic, mutual TLS)."""
+    """In the notation of `upheld.contract.placement`; empty for a scheme of another kind (basic, mutual TLS)."""
     kind = str(scheme.get("type", "")).lower()
     if kind in ("oauth2", "openidconnect") or (kind == "http" and str(scheme.get("scheme", "")).lower() == "bearer"):
         return "bearer"
@@ -380,11 +386,13 @@ def sent_as(scheme: Mapping[str, Any]) -> str:
         name, where = str(scheme.get("name", "")), str(scheme.get("in", "header"))
         # Documents that were Swagger 2 once describe a bearer token as an API key in Authorization, often without a word
         # of it; RFC 9110 §11.6.2 lets nothing stand there without the name of a scheme.
-        other = re.search(
-            r"\b(basic|digest|token|jwt|apikey|key)\s+[<{`'\"\[]", str(scheme.get("description", "")), re.I
-        )
-        if name.lower() == "authorization" and where == "header" and not other:
-            return "bearer"
+        says = str(scheme.get("description", ""))
+        other = re.search(r"\b(basic|digest|token|jwt|apikey|key)\s+[<{`'\"\[]", says, re.I)
+        if name.lower() == "authorization" and where == "header":
+            if (named := _PREFIX.search(says)) and (prefix := named[1] or named[2]).lower() != "bearer":
+                return f"header:{name}:{prefix} {{token}}"
+            if not other:
+                return "bearer"
         return f"apiKey:{where}:{name}"
     return ""
 

@@ -218,7 +218,33 @@ def test_refresh_and_logout_without_bodies() -> None:
         ({"type": "apiKey", "in": "header", "name": "Authorization"}, "bearer"),
         (
             {"type": "apiKey", "in": "header", "name": "Authorization", "description": "Token <key>"},
+            "header:Authorization:Token {token}",
+        ),
+        (
+            {
+                "type": "apiKey",
+                "in": "header",
+                "name": "Authorization",
+                "description": 'Token-based authentication with required prefix "Token"',
+            },
+            "header:Authorization:Token {token}",
+        ),
+        (
+            {
+                "type": "apiKey",
+                "in": "header",
+                "name": "Authorization",
+                "description": "The format:\n    Token xx.yy.zz",
+            },
+            "header:Authorization:Token {token}",
+        ),
+        (
+            {"type": "apiKey", "in": "header", "name": "Authorization", "description": "the token `x` as it is"},
             "apiKey:header:Authorization",
+        ),
+        (
+            {"type": "apiKey", "in": "header", "name": "Authorization", "description": 'with the prefix "Bearer"'},
+            "bearer",
         ),
     ],
 )

@@ -78,6 +78,7 @@ def converse(lane: Lane) -> Conversation:
     session = yield from caller(lane, operation)
     request: Request = yield from valid_request(lane, operation, session)
     bare = request.as_(None)
+    refusals: set[int] = set()
     for says, value in _CREDENTIALS:
         response = yield from send(bare.with_headers(authorization=value() if callable(value) else value))
         if response.ok:
@@ -88,10 +89,13 @@ def converse(lane: Lane) -> Conversation:
                 sent=f"{operation.label} with {says}",
                 request=bare.with_headers(authorization=value() if callable(value) else value),
             )
+        refusals.add(response.status)
     # Last, because a DELETE that succeeds would leave nothing for the others to be refused.
     control = yield from send(request)
     yield from tidy(lane, operation, control, session)
-    if not control.ok:
+    # A redirect is what an authorization endpoint answers (RFC 6749 §4.1.2), unless strangers are sent somewhere too.
+    let_in = control.ok or (300 <= control.status < 400 and not any(status < 400 for status in refusals))
+    if not let_in:
         raise CannotProve(f"{operation.label} with good credentials was answered with {describe(control)}")
     return Kept(f"refused without credentials and with {len(_CREDENTIALS) - 1} bad ones")
 
@@ -118,9 +122,16 @@ _CREDENTIALS = (
 )
 
 
+_ME = "GET /api/v1/users/me"
+
 CONFORMING = (
-    Example("the sample shop"),
-    Example("403 is a refusal too", alter=lambda q, r: Response.problem(403) if r.status == 401 else r),
+    Example("the sample shop", subject=_ME),
+    Example("403 is a refusal too", alter=lambda q, r: Response.problem(403) if r.status == 401 else r, subject=_ME),
+    Example(
+        "who is known is sent on",
+        alter=lambda q, r: Response.of(303, location="https://app.example.test/") if r.ok and q.session else r,
+        subject=_ME,
+    ),
     Example("a DELETE is refused before it is carried out", subject="DELETE /api/v1/orders/{order_id}"),
 )
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from fastapi import Response
+from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from upheld.reference.api.access import User
@@ -14,7 +15,7 @@ from upheld.reference.api.v1.routes.products import IfMatch
 from upheld.reference.core.problems import Problem, forbidden
 from upheld.reference.models import Order
 from upheld.reference.schemas.base import Uuid
-from upheld.reference.schemas.orders import OrderOut, Receipt
+from upheld.reference.schemas.orders import OrderOut, OrderPage, Receipt
 from upheld.reference.schemas.products import ProductIn
 from upheld.reference.services.principal import Principal
 
@@ -76,7 +77,48 @@ def _receipt_by_id_alone(ctx: Context) -> None:
     original = ctx.replace(ctx.parts.orders, "receipt", receipt)
 
 
+def _filter_without_the_owner(ctx: Context) -> None:
+    orders = ctx.parts.orders
+
+    async def page(principal: Principal, limit: int, cursor: UUID | None, status: str | None) -> OrderPage:
+        if status is None:
+            whole: OrderPage = await original(principal, limit, cursor, status)
+            return whole
+        query = select(Order).where(Order.status == status).options(selectinload(Order.items))
+        async with orders.units.reading() as uow:
+            rows = await uow.session.execute(query.order_by(Order.id.desc()).limit(limit))
+            return OrderPage(items=[OrderOut.model_validate(row) for row in rows.scalars()], next_cursor=None)
+
+    original = ctx.replace(orders, "page", page)
+
+
+def _foreign_orders_told_apart(ctx: Context) -> None:
+    orders = ctx.parts.orders
+
+    async def get(principal: Principal, order_id: UUID) -> OrderOut:
+        async with orders.units.reading() as uow:
+            order = await uow.session.get(Order, order_id)
+        if order is not None and order.user_id != principal.user_id:
+            raise Problem.of_status(404, "This order belongs to another account.")
+        answer: OrderOut = await original(principal, order_id)
+        return answer
+
+    original = ctx.replace(orders, "get", get)
+
+
 MUTANTS = (
+    Mutant(
+        name="authz/filter-without-the-owner",
+        requirement="authz/collection-scope",
+        says="The list of orders by status is a query of its own, in which the owner was forgotten.",
+        apply=_filter_without_the_owner,
+    ),
+    Mutant(
+        name="authz/foreign-orders-told-apart",
+        requirement="authz/foreign-as-missing",
+        says="The 404 for somebody else's order says that it is somebody else's.",
+        apply=_foreign_orders_told_apart,
+    ),
     Mutant(
         name="authz/order-cancelled-by-id-alone",
         requirement="authz/foreign-write",

@@ -274,7 +274,7 @@ class Shop:
     def _do_register(self, request: Request, payload: Any, user: str | None, item: str) -> Response:
         if payload["email"].lower() in self.users:
             return Response.problem(409)
-        if self.keeps("password-policy") and payload["password"].lower() in COMMON:
+        if self.keeps("password-policy") and payload["password"].lower() in {*COMMON, payload["email"].lower()}:
             return self._invalid("#/password", "a password that is not on every list")
         role = payload.get("role", "user") if not self.keeps("closed") else "user"
         self.users[payload["email"].lower()] = (payload["password"], str(role))

@@ -47,7 +47,7 @@ from upheld.steps.tokens import (
     resigned,
     signing_key,
 )
-from upheld.steps.values import describe, octets, pointed, with_body
+from upheld.steps.values import crashed, describe, octets, pointed, with_body
 
 __all__ = [
     "GONE",
@@ -69,6 +69,7 @@ __all__ = [
     "canary",
     "carried_out",
     "control",
+    "crashed",
     "describe",
     "discard",
     "drop",

@@ -34,6 +34,7 @@ def octets(request: Request, *fields: tuple[str, str]) -> bytes:
 
 
 _SHOWN = 160
+_CRASHES = frozenset({500, 502, 504})
 
 
 def pointed(document: Any, pointer: str) -> Any:
@@ -52,6 +53,11 @@ def pointed(document: Any, pointer: str) -> Any:
 
 def _missing(pointer: str) -> Any:
     raise LookupError(pointer)
+
+
+def crashed(response: Response) -> bool:
+    """The service, or what stands before it, did not cope: not 501, 503 and 505, which are refusals."""
+    return response.status in _CRASHES
 
 
 def describe(response: Response) -> str:

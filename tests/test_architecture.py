@@ -30,7 +30,7 @@ PARTS: dict[str, tuple[set[str], set[str]]] = {
     "verdict": (set(), set()),
     "check": ({"exchange"}, set()),
     "contract": ({"exchange", "errors"}, {"pydantic", "yaml", "jsonschema_rs", "hypothesis"}),
-    "steps": (CATALOGUE, {"jwt"}),
+    "steps": (CATALOGUE, {"jwt", "cryptography"}),
     "sample": (CATALOGUE, set()),
     "rehearse": (CATALOGUE | {"sample", "steps"}, set()),
     "checks": (CATALOGUE | {"steps"}, {"httplint", "http_sf", "jwt", "cryptography", "jsonschema_rs", "yaml"}),
@@ -45,7 +45,20 @@ PARTS: dict[str, tuple[set[str], set[str]]] = {
     # An island: as far from the harness as the service of a stranger.
     "reference": (
         set(),
-        {"fastapi", "starlette", "anyio", "uvicorn", "h11", "sqlalchemy", "redis", "slowapi", "limits", "bcrypt", "jwt"}
+        {
+            "fastapi",
+            "starlette",
+            "anyio",
+            "uvicorn",
+            "h11",
+            "sqlalchemy",
+            "redis",
+            "slowapi",
+            "limits",
+            "bcrypt",
+            "jwt",
+            "cryptography",
+        }
         | {"pydantic", "pydantic_core", "pydantic_settings", "email_validator", "yaml"},
     ),
     "cli": (CATALOGUE | {"checks", "run", "report", "load", "targets", "verdict"}, {"click", "rich"}),

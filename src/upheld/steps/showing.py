@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from upheld.check import (
     CannotProve,
+    Conversation,
     Finding,
     Kept,
     Lane,
@@ -85,7 +86,7 @@ def proven_key(lane: Lane, good: Good) -> Move:
     return key
 
 
-def show(good: Good, tokens: Iterable[tuple[str, str]], *, crash: bool = False, kept: str = "") -> Move:
+def show(good: Good, tokens: Iterable[tuple[str, str]], *, crash: bool = False, kept: str = "") -> Conversation:
     """``return (yield from show(good, [("a token without exp", text), …]))``: none of them may be accepted.
 
     A 5xx counts too where ``crash`` is set. A closed connection is a refusal. Raises `CannotProve` when the operation turns out
@@ -117,4 +118,4 @@ def show(good: Good, tokens: Iterable[tuple[str, str]], *, crash: bool = False, 
             sent=f"{tried} tokens that are wrong in one way each, to {good.request.operation}",
             request=good.with_("$FORGED"),
         )
-    return Kept(f"{tried} wrong tokens refused{kept}")
+    return Kept(f"{tried} wrong token{'s' if tried != 1 else ''} refused{kept}")

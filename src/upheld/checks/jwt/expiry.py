@@ -28,7 +28,7 @@ Never for expired tokens.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from upheld.check import (
     MUST,
@@ -81,10 +81,10 @@ def converse(lane: Lane) -> Conversation:
 
 def _endings(token: Token, key: Key, issued: int, *, ends: bool) -> Iterator[tuple[str, str]]:
     # An hour is more than any leeway for clocks that differ ("usually no more than a few minutes").
-    earlier = {name: issued - 2 * _HOUR for name in ("iat", "nbf", "auth_time") if name in token.claims}
+    earlier: dict[str, Any] = {name: issued - 2 * _HOUR for name in ("iat", "nbf", "auth_time") if name in token.claims}
     yield (
         "a token that expired an hour before the good one was issued",
-        resigned(token, key, **{**earlier, "exp": issued - _HOUR}),
+        resigned(token, key, exp=issued - _HOUR, **earlier),
     )
     yield "an exp that is text", resigned(token, key, exp=str(issued + _HOUR))
     if ends:

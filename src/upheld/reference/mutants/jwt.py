@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+import json
 from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from starlette.responses import JSONResponse
 
-from upheld.reference.core.security import Claims, TokenKind
+from upheld.reference.core.security import Claims, InvalidTokenError, TokenCodec, TokenKind
 
 from . import Context, Mutant
 
@@ -51,7 +57,7 @@ def _embedded_key_believed(ctx: Context) -> None:
         try:
             key = jwt.get_unverified_header(token)["jwk"]
             payload = jwt.decode(token, jwt.PyJWK(key), options={"verify_aud": False})
-        except (jwt.PyJWTError, LookupError, TypeError, ValueError, RecursionError):
+        except (jwt.PyJWTError, LookupError, AttributeError, TypeError, ValueError, RecursionError):
             claims: Claims = original(token, kind)
             return claims
         return tokens._claims({"typ": tokens.HEADER_TYPES[kind]}, payload, kind)
@@ -65,7 +71,75 @@ def _kind_not_looked_at(ctx: Context) -> None:
     ctx.replace(tokens, "check_header", lambda header, kind: None)
 
 
+def _an_hour(ctx: Context) -> None:
+    ctx.parts.tokens.ttl["access"] = 3600
+
+
+def _password_hash_in_tokens(ctx: Context) -> None:
+    tokens = ctx.parts.tokens
+
+    def issue(kind: TokenKind, *given: Any, **named: Any) -> str:
+        token: str = original(kind, *given, **named)
+        claims = jwt.decode(token, options={"verify_signature": False})
+        claims["password_hash"] = "$2b$12$" + "x" * 53
+        return jwt.encode(claims, tokens.key, tokens.ALGORITHM, headers={"typ": tokens.HEADER_TYPES[kind]})
+
+    original = ctx.replace(tokens, "issue", issue)
+
+
+def _header_chooses_algorithm(ctx: Context) -> None:
+    """Signed with a private key, whose public half is published and verifies whatever the header says that it verifies."""
+    tokens = ctx.parts.tokens
+    private = ec.generate_private_key(ec.SECP256R1())
+    public = private.public_key()
+    text = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    own = TokenCodec(ctx.settings, tokens.clock)
+
+    def issue(kind: TokenKind, *given: Any, **named: Any) -> str:
+        claims = jwt.decode(own.issue(kind, *given, **named), options={"verify_signature": False})
+        return jwt.encode(claims, private, "ES256", headers={"typ": tokens.HEADER_TYPES[kind]})
+
+    def verify(token: str, kind: TokenKind) -> Claims:
+        try:
+            header = jwt.get_unverified_header(token)
+            content, _, signature = token.rpartition(".")
+            if header["alg"] == "HS256":
+                made = base64.urlsafe_b64encode(hmac.digest(text, content.encode(), "sha256")).rstrip(b"=").decode()
+                if not hmac.compare_digest(made, signature):
+                    raise InvalidTokenError("signature")
+            else:
+                jwt.api_jws.decode(token, public, algorithms=["ES256"])
+            claims = jwt.decode(token, options={"verify_signature": False})
+            return own.verify(jwt.encode(claims, own.key, own.ALGORITHM, headers={"typ": header["typ"]}), kind)
+        except (jwt.PyJWTError, LookupError, TypeError, ValueError, RecursionError) as error:
+            raise InvalidTokenError(type(error).__name__) from None
+
+    ctx.replace(tokens, "issue", issue)
+    ctx.replace(tokens, "verify", verify)
+    numbers = json.loads(jwt.get_algorithm_by_name("ES256").to_jwk(public))
+    ctx.route("GET", "/.well-known/jwks.json", lambda: JSONResponse({"keys": [numbers]}))
+
+
 MUTANTS = (
+    Mutant(
+        name="jwt/header-chooses-algorithm",
+        requirement="jwt/key-confusion",
+        says="Tokens are signed with a private key, but the token's header says how its public half is used to verify.",
+        apply=_header_chooses_algorithm,
+        also=("jwt/claims",),  # the contract says HS256
+    ),
+    Mutant(
+        name="jwt/an-hour",
+        requirement="jwt/lifetime",
+        says="Access tokens live an hour, and the contract says a quarter of one.",
+        apply=_an_hour,
+    ),
+    Mutant(
+        name="jwt/password-hash-in-tokens",
+        requirement="jwt/claims",
+        says="The whole row of the user goes into the token, the password's hash included.",
+        apply=_password_hash_in_tokens,
+    ),
     Mutant(
         name="jwt/embedded-key-believed",
         requirement="jwt/key-reference",

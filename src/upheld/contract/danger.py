@@ -120,6 +120,11 @@ def _sessions(
 def _account(
     contract: Contract, operation: Operation, fixed: list[frozenset[str]], last: frozenset[str], *, other: bool
 ) -> Iterator[str]:
+    auth = contract.auth
+    if auth.delete_account and auth.delete_account.operation == operation:
+        yield "deletes the caller's own account"
+    if auth.change_password and auth.change_password.operation == operation:
+        yield "changes the caller's own password"
     own = bool(last & _SELF) and not last - _SELF - _MINE and not other
     if operation.method == "DELETE" and own and all(segment <= _PLAIN for segment in fixed):
         # DELETE /carts/me empties a cart; only where nothing else is named is it the account.

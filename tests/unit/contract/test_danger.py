@@ -151,6 +151,15 @@ def test_a_body_that_holds_the_callers_password() -> None:
     assert contract(members, **scheme).dangerous == {}
 
 
+def test_what_upheld_yaml_says_the_steps_are() -> None:
+    auth = {"delete_account": {"op": "POST /farewell"}, "change_password": {"op": "PUT /passphrase"}}
+    found = dangerous("POST /farewell", "PUT /passphrase", "PUT /phrases", policy={"auth": auth})
+    assert found == {
+        "POST /farewell": "deletes the caller's own account",
+        "PUT /passphrase": "changes the caller's own password",
+    }
+
+
 def test_the_operation_id_that_its_author_chose() -> None:
     assert dangerous("POST /actions", operationId="shutdownServer") == {"POST /actions": "stops the service"}
     assert dangerous("POST /actions", operationId="resetDemoData") == {"POST /actions": "puts data back to a beginning"}

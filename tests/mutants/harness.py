@@ -19,6 +19,9 @@ RED = (Verdict.BREACHED, Verdict.ADVISORY)
 CHEAP = {"UPHELD_REFERENCE_BCRYPT_COST": "4"}
 """The suite starts the reference over a hundred times; what a password costs is not what it proves."""
 
+DEAR = {"auth/login-time": {"UPHELD_REFERENCE_BCRYPT_COST": "10"}}
+"""Requirements that are about what a password costs: enough of it to be seen, a quarter of what the reference takes as shipped."""
+
 
 def run(
     mutant: str | None = None,

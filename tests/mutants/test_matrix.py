@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.mutants.harness import red, run, waits
+from tests.mutants.harness import DEAR, red, run, waits
 from upheld.checks import catalogue
 from upheld.reference.mutants import registry
 
@@ -33,7 +33,7 @@ def test_only_its_own_check_sees_a_mutant(mutant) -> None:  # type: ignore[no-un
     fuzz = mutant.requirement in NEEDS_FUZZING
     served = mutant.requirement in JUDGES_THE_DOCUMENT
     quick = not fuzz and not waits(mutant.requirement)
-    outcome = run(mutant.name, quick=quick, fuzz=fuzz, served=served)
+    outcome = run(mutant.name, quick=quick, fuzz=fuzz, served=served, environment=DEAR.get(mutant.requirement))
     assert not outcome.stopped, outcome.stopped
     seen = red(outcome)
     assert mutant.requirement in seen, f"{mutant.says} Nobody noticed; {outcome.notes}"
@@ -62,7 +62,7 @@ def test_seen_on_postgresql_and_redis(mutant, postgres_url: str, redis_url: str)
     # Observers judge what all the others send; the limits' own traffic is dear and belongs to the limits.
     only = [mutant.requirement] if catalogue()[mutant.requirement].converse else []
     skip = [] if mutant.requirement.startswith("ratelimit/") else ["ratelimit"]
-    services = _services(postgres_url, redis_url)
+    services = {**_services(postgres_url, redis_url), **DEAR.get(mutant.requirement, {})}
     served = mutant.requirement in JUDGES_THE_DOCUMENT
     quick = not fuzz and not waits(mutant.requirement)
     outcome = run(mutant.name, only=only, skip=skip, quick=quick, fuzz=fuzz, served=served, environment=services)

@@ -306,23 +306,13 @@ def plan(
 
     (Where the OpenAPI document is served by the target, that one document is fetched.)
     """
-    from upheld.contract.load import load, policy_only
     from upheld.report.planned import render, to_json
     from upheld.run.plan import plan as make
-    from upheld.run.prepare import named, opened
-    from upheld.targets.url import checked
+    from upheld.run.prepare import read_contract
 
     shown = []
     for path in _contracts(contracts):
-        part = policy_only(path)
-        named(part)
-        if target is not None:
-            checked(target, (*allow_host, *part.policy.target.allow_host))
-        if part.document_served:
-            with opened(path, target, allow_hosts=allow_host, profiles=("raised",)) as ready:
-                contract = ready.contract
-        else:
-            contract = load(path, target_url=target)
+        contract = read_contract(path, target, allow_hosts=allow_host)
         made = make(contract, _chosen(contract, only, skip), quick=quick)
         if as_json:
             shown.append(to_json(contract, made))
@@ -461,6 +451,41 @@ def serve(host: str, port: int, workers: int, mutant: str | None) -> None:
     else:
         click.echo(f"the reference backend at http://{host}:{port} (Ctrl-C ends it)", err=True)
     sys.exit(subprocess.call(command))
+
+
+@main.command()
+@_target
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Where to [standard output].",
+)
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@click.option("--with-secrets", is_flag=True, help="Write secrets, not the names of environment variables.")
+def wfc(
+    contracts: tuple[Path, ...],
+    target: str | None,
+    allow_host: tuple[str, ...],
+    output: Path | None,
+    force: bool,
+    with_secrets: bool,
+) -> None:
+    """Write a contract's identities as a WFC authentication file, for EvoMaster, Schemathesis and other fuzzers."""
+    from upheld.run.prepare import read_contract
+    from upheld.run.wfc_file import wfc_text, write_new
+
+    paths = _contracts(contracts)
+    if len(paths) > 1:
+        raise UsageError(f"there are {len(paths)} contracts: name one of them")
+    text, notes = wfc_text(read_contract(paths[0], target, allow_hosts=allow_host), with_secrets=with_secrets)
+    for note in notes:
+        click.echo(note, err=True)
+    if output is None or output == Path("-"):
+        click.echo(text, nl=False)
+    else:
+        write_new(output, text, force=force, private=with_secrets)
 
 
 @main.command()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from upheld.contract import patterns
 from upheld.contract.environment import VARIABLE, variables
@@ -180,12 +179,9 @@ def _shortened(identity: Identity, scheme: str, key_field: str) -> Identity:
     return identity
 
 
-def _elsewhere(name: str, origin: str | None, target: str | None) -> dict[str, str]:
-    if origin is None or origin == _origin(target):
+def _elsewhere(name: str, at: str | None, target: str | None) -> dict[str, str]:
+    from upheld.contract.wfc.document import origin
+
+    if at is None or (target and at == origin(target)):
         return {}
-    return {name: f"it signs in at {origin}, which is not the target; only the target is ever sent to"}
-
-
-def _origin(url: str | None) -> str:
-    parts = urlsplit(url or "")
-    return f"{parts.scheme}://{parts.hostname}:{parts.port or {'http': 80, 'https': 443}.get(parts.scheme, 0)}"
+    return {name: f"it signs in at {at}, which is not the target; only the target is ever sent to"}

@@ -86,7 +86,9 @@ class People:
     def default_role(self) -> str:
         """The role of whoever registers: the first that no identity needs credentials for, else the first."""
         identities = self.contract.policy.identities
-        plain = [i.role for i in identities.values() if not i.has_credentials]
+        plain = [
+            i.role for name, i in identities.items() if not i.has_credentials and name not in self.contract.unusable
+        ]
         return next(iter(plain), next((i.role for i in identities.values()), "user"))
 
     async def sign_in(self, role: str | None, *, fresh: bool, not_these: Iterable[str] = ()) -> Session:
@@ -387,4 +389,5 @@ def _string(document: Any, pointer: str) -> str | None:
         value = pointed(document, pointer)
     except LookupError:
         return None
-    return value if isinstance(value, str) and value else None
+    # Some services count their tokens.
+    return str(value) if isinstance(value, (str, int)) and value and not isinstance(value, bool) else None

@@ -77,6 +77,23 @@ def opened(
         yield Ready(contract, running, next(iter(targets.values())).name)
 
 
+def read_contract(path: Path, url: str | None, *, allow_hosts: Iterable[str] = ()) -> Contract:
+    """A contract without running anything, except that a target which serves the document is asked for it.
+
+    Raises `ContractError`, `UsageError`, `TargetError`.
+    """
+    from upheld.contract.load import load, policy_only
+
+    part = policy_only(path)
+    named(part)
+    if url is not None:
+        checked(url, {*allow_hosts, *part.policy.target.allow_host})
+    if not part.document_served:
+        return load(path, target_url=url)
+    with opened(path, url, allow_hosts=allow_hosts, profiles=("raised",)) as ready:
+        return ready.contract
+
+
 def named(part: PolicyFile) -> None:
     """Raises `ContractError` where ``checks`` or ``waive`` name requirements that there are not."""
     from upheld.checks import select

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from upheld.contract.load import merge
 from upheld.contract.placement import FIELD_NAME, MARK
@@ -73,6 +74,8 @@ class LoginEndpoint:
     endpoint: str
     """A path from the root of the server; empty where ``url`` is given."""
     url: str
+    origin: str
+    """``https://login.example.test:443`` of ``url``."""
     headers: Pairs = field(repr=False)
     content_type: str
     raw: str | None = field(repr=False)
@@ -102,11 +105,22 @@ def read_entries(written: Located) -> tuple[tuple[Entry, ...], list[tuple[Place,
     return entries, reader.notes
 
 
+def origin(url: str) -> str:
+    """``https://login.example.test:443`` of a URL (RFC 6454 §4), ``localhost`` as its address. Raises ValueError."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme] if parts.scheme in ("http", "https") else None
+    if not parts.hostname or not port:
+        raise ValueError(f"{url!r} is no URL of a server")
+    return f"{parts.scheme}://{'127.0.0.1' if parts.hostname == 'localhost' else parts.hostname}:{port}"
+
+
 class _Reader:
     def __init__(self, written: Located) -> None:
         self.written = written
         self.problems: list[tuple[Place, str]] = []
         self.notes: list[tuple[Place, str]] = []
+        self.told: set[Path] = set()
+        """Where something stands that is wrong: it is not missing."""
 
     def entries(self) -> tuple[Entry, ...]:
         value = self.written.value
@@ -176,6 +190,7 @@ class _Reader:
 
     def _wrong(self, path: Path, sentence: str) -> Any:
         self.problems.append((self.written.place(path), f"{dotted(path)} {sentence}"))
+        self.told.add(path)
         return None
 
     # -- what it means ---------------------------------------------------------------------------------------------------
@@ -217,12 +232,21 @@ class _Reader:
             verb=at.need(said, "verb", path),
             endpoint=said.get("endpoint", ""),
             url=said.get("externalEndpointURL", ""),
+            origin=self._origin(said["externalEndpointURL"], at) if "externalEndpointURL" in said else "",
             headers=self._headers(said.get("headers", ()), at, (*path, "headers")),
             content_type=said.get("contentType", ""),
             raw=said.get("payloadRaw"),
             credentials=self._credentials(said["payloadUserPwd"], at) if "payloadUserPwd" in said else None,
             token=token,
         )
+
+    def _origin(self, url: str, at: _At) -> str:
+        try:
+            return origin(url)
+        except ValueError:
+            sentence = "externalEndpointURL must be a URL such as https://login.example.test/token"
+            at.wrong(("loginEndpointAuth", "externalEndpointURL"), sentence)
+            return ""
 
     def _credentials(self, said: dict[str, Any], at: _At) -> Credentials:
         path: Path = ("loginEndpointAuth", "payloadUserPwd")
@@ -278,8 +302,7 @@ class _At:
         """The member's text; what is missing is told, unless what stands there was told already."""
         if part in said:
             return str(said[part])
-        told = any(place == self.place((*path, part)) for place, _ in self.reader.problems)
-        if not told:
+        if not {("auth", self.index, *path, part), ("authTemplate", *path, part)} & self.reader.told:
             self.wrong(path, f"{part!r} is missing from {dotted(('auth', self.index, *path))}")
         return ""
 

@@ -73,7 +73,7 @@ def import_identities(file: Path, asked_at: Place, taken: Iterable[str] = ()) ->
         except _Unusable as why:
             identities[entry.name], unusable[entry.name] = Identity(), str(why)
         if entry.login is not None and entry.login.url:
-            outside[entry.name] = _origin(entry.login.url, entry.place)
+            outside[entry.name] = entry.login.origin
         notes += [(entry.place, note) for note in _notes(entry)]
     places = {entry.name: entry.place for entry in entries}
     return Imported(str(file), identities, places, secrets.given, outside, unusable, tuple(notes))
@@ -179,18 +179,6 @@ def _scheme(login: LoginEndpoint) -> str | None:
             "its token is sent in the query, where it ends up in logs (RFC 6750 section 5.3); Upheld sends headers"
         )
     return Placement("header", token.name, token.template).notation
-
-
-def _origin(url: str, place: Place) -> str:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-        host = parts.hostname
-    except ValueError:
-        host, port = None, 0
-    if not host or not port:
-        raise ContractError((place, "externalEndpointURL must be a URL such as https://login.example.test/token"))
-    return f"{parts.scheme}://{host}:{port}"
 
 
 def _notes(entry: Entry) -> Iterable[str]:

@@ -1,6 +1,6 @@
 """Moves that dialogues share. Checks import from here; the modules are named after what they hold."""
 
-from upheld.steps.aims import GONE, UNLISTED, Aim, aim, carried_out, drop, look, personal
+from upheld.steps.aims import GONE, LISTED, Aim, aim, carried_out, drop, look, personal
 from upheld.steps.problems import (
     NO_FORMAT,
     PROBLEM,
@@ -52,9 +52,9 @@ from upheld.steps.values import crashed, describe, octets, pointed, with_body
 __all__ = [
     "GONE",
     "KEY_LINE",
+    "LISTED",
     "NO_FORMAT",
     "PROBLEM",
-    "UNLISTED",
     "Aim",
     "Good",
     "Key",

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 State = Mapping[str, Any]
 """A member's properties, without those that are volatile."""
 GONE: State = {"it is gone": True}
-UNLISTED: State = {"it is listed": False}
-"""What `look` says before anything was created."""
+LISTED: State = {"it is listed": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +65,7 @@ def aim(lane: Lane, operation: Operation, maker: Session) -> Move:
     request: Request = yield from valid_request(lane, operation, maker)
     if changes_its_caller(operation):
         return Aim((yield from _putting_back(lane, operation, request)))
+    request = _marked(lane, operation, request)
     made = next((family for family in contract.resources if family.create == operation), None)
     if made is not None:
         marks = _marks(lane, request)
@@ -83,7 +83,9 @@ def look(lane: Lane, one: Aim) -> Move:
         return None
     response: Response = yield from send(one.read)
     if one.marks:
-        return {"it is listed": any(mark in response.text for mark in one.marks)} if response.ok else None
+        found = any(mark in response.text for mark in one.marks)
+        unseen = not response.ok or (response.truncated and not found)
+        return None if unseen else LISTED if found else {}
     if response.status in (404, 410):
         return GONE
     if not response.ok:
@@ -102,8 +104,14 @@ def carried_out(lane: Lane, operation: Operation, one: Aim, before: State | None
     """``what = yield from carried_out(…)``: what shows that the request was carried out, though it was refused.
 
     A change tells nothing where it would have come without the request too: that is tried on another one of its kind.
+    Raises `CannotProve` where it can't be seen any more.
     """
-    names = _difference(before, (yield from look(lane, one)))
+    after = yield from look(lane, one)
+    if before is not None and after is None and one.read is not None:
+        raise CannotProve(
+            f"{one.read.operation} does not show any more whether the refused {operation.label} was carried out"
+        )
+    names = _difference(before, after)
     if operation.method in ("PUT", "PATCH"):
         names &= _sent(one.request) | GONE.keys() | {"content"}
     if names:
@@ -155,6 +163,38 @@ def _permitted(lane: Lane, operation: Operation, first: Session | None) -> Sessi
 def _as_reader(lane: Lane, read: Operation | None, path: str, maker: Session) -> Request | None:
     reader = _permitted(lane, read, maker) if read is not None else None
     return Request("GET", path, session=reader, operation=read.label) if read is not None and reader else None
+
+
+FREE_TEXT = (
+    "name",
+    "title",
+    "label",
+    "subject",
+    "description",
+    "summary",
+    "note",
+    "notes",
+    "comment",
+    "text",
+    "content",
+)
+"""Properties that take any words, where the schema says no more of them."""
+
+
+def _marked(lane: Lane, operation: Operation, request: Request) -> Request:
+    """The request with words of its own in one property, so that what it makes can be found and what it changes shows."""
+    schema = operation.body.json_schema if operation.body is not None else None
+    try:
+        body = request.json()
+    except NotJson:
+        return request
+    if schema is None or not isinstance(body, dict) or _marks(lane, request):
+        return request
+    for name in (name for name in FREE_TEXT if isinstance(body.get(name), str)):
+        other = {**body, name: lane.unique()}
+        if lane.contract.validator(schema, "request").is_valid(other):
+            return request.with_(body=json.dumps(other).encode())
+    return request
 
 
 def _marks(lane: Lane, request: Request) -> tuple[str, ...]:

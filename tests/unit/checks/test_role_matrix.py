@@ -263,3 +263,27 @@ def test_expectations_are_told_before_anything_is_sent() -> None:
     found = {one.label: one.cells for one in CHECK.subjects(sample.contract())}
     assert found[DELETE] == (Cell("user", "denied"), Cell("admin", "allowed"))
     assert found[PUT] == (Cell("user", "allowed"), Cell("admin", "allowed"))
+
+
+def test_what_can_not_be_read_any_more_is_not_taken_for_unchanged() -> None:
+    class Breaks:
+        """The list fails once something was refused."""
+
+        def __init__(self) -> None:
+            self.broken = False
+
+        def __call__(self, request: Request, response: Response) -> Response:
+            self.broken = self.broken or response.status == 403
+            listing = request.method == "GET" and request.path == "/api/v1/items"
+            return Response.problem(500) if listing and self.broken else response
+
+    outcome, _ = play(POST, policy=EDITORS, shop=guarded(POST), alter=Breaks)
+    assert isinstance(outcome, Unproven)
+    assert "does not show any more" in outcome.reason
+    assert cells(outcome) == {"user": ("unproven", ""), "admin": ("kept", "201")}
+
+
+def test_what_can_never_be_read_is_judged_by_the_answer_alone() -> None:
+    unreadable = lambda q, r: Response.problem(500) if q.method == "GET" and q.path == "/api/v1/items" else r  # noqa: E731
+    outcome, _ = play(POST, policy=EDITORS, shop=guarded(POST), alter=unreadable)
+    assert isinstance(outcome, Kept), outcome

@@ -54,7 +54,7 @@ from upheld.check import (
 )
 from upheld.contract.scopes import expected, named_scopes, role_names
 from upheld.exchange import Request, Response, Session
-from upheld.steps import GONE, UNLISTED, Aim, Move, aim, canary, carried_out, describe, drop, look, personal, refused
+from upheld.steps import GONE, LISTED, Aim, Move, aim, canary, carried_out, describe, drop, look, personal, refused
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation
@@ -193,7 +193,7 @@ def _refusals(lane: Lane, table: Table, denied: Sequence[Session], allowed: Sequ
 def _ask(lane: Lane, group: Sequence[Session], maker: Session) -> Move:
     operation = lane.operation
     one: Aim = yield from aim(lane, operation, maker)
-    before = None if operation.safe else UNLISTED if one.marks else (yield from look(lane, one))
+    before = None if operation.safe else (yield from look(lane, one))
     responses: list[Response] = []
     for session in group:
         responses.append((yield from send(one.request.as_(session))))
@@ -325,7 +325,7 @@ def _let_in(lane: Lane, one: Answered, hides: bool) -> Finding:
 
 
 def _told(change: frozenset[str]) -> str:
-    signs = {*GONE, *UNLISTED} & change
+    signs = {*GONE, *LISTED} & change
     names = sorted(change - signs)
     return " and ".join([*sorted(signs), *([f"{', '.join(names)} changed"] if names else [])])
 

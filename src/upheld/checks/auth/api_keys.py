@@ -57,7 +57,7 @@ REQUIREMENT = Requirement(
     title="An API key works as a whole, in its field, until it is revoked",
     level=MUST,
     clause=Clause(
-        "OWASP API2:2023; OWASP ASVS 5.0, 14.2.1",
+        "OWASP API2:2023 and, for keys in the URL, ASVS 5.0, 14.2.1",
         "https://github.com/OWASP/ASVS/blob/v5.0.0/5.0/en/0x23-V14-Data-Protection.md",
         "Verify that sensitive data is only sent to the server in the HTTP message body or header fields, and that the URL "
         "and query string do not contain sensitive information, such as an API key or session token.",
@@ -109,7 +109,7 @@ def converse(lane: Lane) -> Conversation:
     revoked: Response | None = (yield from send(revoke)) if revoke is not None else None
     if accepted:
         return Finding(
-            expected="401 or 403 for all but the key itself in its field",
+            expected="a refusal (4xx, such as 401) of all but the key itself in its field",
             actual="; ".join(accepted),
             sent=f"a key that was just made, and variations of it, to {operation.label}",
             request=_nameless(next(iter(accepted.values())), keys),
@@ -124,7 +124,7 @@ def converse(lane: Lane) -> Conversation:
     after: Response = yield from send(right)
     if after.ok:
         return Finding(
-            expected="401 or 403 for a key that was revoked",
+            expected="a refusal (4xx, such as 401) of a key that was revoked",
             actual=f"{revoke.operation} was answered {revoked.status}, then the key was still answered {after.status}",
             sent=f"a key that works, its revocation, the key again, to {operation.label}",
             request=_nameless(right, keys),

@@ -102,7 +102,7 @@ def converse(lane: Lane) -> Conversation:
         again = yield from refresh_works(lane, session)
         if again is not None:
             return Finding(
-                expected="400, 401 or 403 for the refresh token of a deleted account",
+                expected="a refusal (4xx, such as 400 or 401) of the refresh token of a deleted account",
                 actual=f"{deleted}, then the refresh token was answered {again.status} with new tokens",
                 sent="a refresh that works, the deletion, the refresh again",
                 request=refresh_request(lane, session),
@@ -111,7 +111,7 @@ def converse(lane: Lane) -> Conversation:
         back: Session | None = yield from signed_in_again(lane, session)
         if back is not None:
             return Finding(
-                expected="401 for the login of a deleted account",
+                expected="a refusal (4xx, such as 401) of the login of a deleted account",
                 actual=f"{deleted}, and the account still signs in with its password",
                 sent="the deletion, a login",
                 request=step_request(lane, lane.contract.auth.login, session),

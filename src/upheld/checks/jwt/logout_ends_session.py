@@ -103,7 +103,7 @@ def converse(lane: Lane) -> Conversation:
         again = yield from refresh_works(lane, session)
         if again is not None:
             return _finding(
-                "400, 401 or 403 for the refresh token after the logout",
+                "a refusal (4xx, such as 400 or 401) of the refresh token after the logout",
                 f"logged out ({answer.status}), then the refresh token was answered {again.status} with new tokens",
                 "a refresh that works, the logout, the refresh again",
                 refresh_request(lane, session),

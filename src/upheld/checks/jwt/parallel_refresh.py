@@ -57,7 +57,7 @@ REQUIREMENT = Requirement(
         "RFC 9700 §4.14.2 and the contract's auth.refresh.rotates",
         "https://www.rfc-editor.org/rfc/rfc9700#section-4.14.2",
         "The authorization server issues a new refresh token with every access token refresh response. The previous refresh "
-        "token is invalidated.",
+        "token is invalidated, but information about the relationship is retained by the authorization server.",
     ),
     catalogue=("JWT-14",),
     reads=("auth.refresh",),
@@ -96,7 +96,7 @@ def converse(lane: Lane) -> Conversation:
     crashed = [answer for answer in answers if answer.status >= 500 and answer.status != 503]
     if crashed:
         return Finding(
-            expected="one 2xx, and 400 or 401 for the others",
+            expected="one 2xx, and a refusal (4xx) of the others",
             actual=f"{_counted(answers)}: {len(crashed)} of {_AT_ONCE} ended in a server error",
             sent=sent,
             request=request,
@@ -110,7 +110,7 @@ def converse(lane: Lane) -> Conversation:
     different = len({winner.refresh for winner in winners})
     if different > 1:
         return Finding(
-            expected="one 2xx, and 400 or 401 for the others (or the same tokens for all)",
+            expected="one 2xx, and a refusal (4xx) of the others; or the same tokens for all",
             actual=f"{_counted(answers)}: one refresh token was traded for {different} different ones",
             sent=sent,
             request=request,

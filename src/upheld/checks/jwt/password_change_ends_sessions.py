@@ -112,7 +112,7 @@ def converse(lane: Lane) -> Conversation:
     sent = "two logins, a password change in one session"
     if (yield from signed_in_again(lane, person)) is not None:
         return Finding(
-            expected="401 for a login with the old password",
+            expected="a refusal (4xx, such as 401) of a login with the old password",
             actual=f"the change was answered {answer.status}, and the old password still signs in beside the new one",
             sent=f"{sent}, a login with each password",
             request=request,
@@ -121,7 +121,7 @@ def converse(lane: Lane) -> Conversation:
         again = yield from refresh_works(lane, other)
         if again is not None:
             return Finding(
-                expected="400, 401 or 403 for the other session's refresh token",
+                expected="a refusal (4xx, such as 400 or 401) of the other session's refresh token",
                 actual=f"after the change the other session's refresh token was answered {again.status} with new tokens",
                 sent=f"{sent}, a refresh in the other",
                 request=refresh_request(lane, other),

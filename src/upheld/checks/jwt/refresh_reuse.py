@@ -93,7 +93,7 @@ def converse(lane: Lane) -> Conversation:
     after = yield from refresh_works(lane, successor)
     if after is not None:
         return Finding(
-            expected="400 or 401 for the successor, once the used token came back",
+            expected="a refusal (4xx, such as 400 or 401) of the successor too, once the used token came back",
             actual=f"the used token was refused, but its successor still gets new tokens ({after.status})",
             sent="a refresh, the used token again, then its successor",
             request=refresh_request(lane, successor),

@@ -59,7 +59,7 @@ REQUIREMENT = Requirement(
         "RFC 9700 §2.2.2, §4.14.2 and the contract's auth.refresh.rotates",
         "https://www.rfc-editor.org/rfc/rfc9700#section-4.14.2",
         "The authorization server issues a new refresh token with every access token refresh response. The previous refresh "
-        "token is invalidated.",
+        "token is invalidated, but information about the relationship is retained by the authorization server.",
     ),
     catalogue=("JWT-12",),
     reads=("auth.refresh",),
@@ -124,7 +124,7 @@ def converse(lane: Lane) -> Conversation:
     if again is not None:
         later = f", {step.grace + 1:g} s after its use" if step.grace else ""
         return Finding(
-            expected="400 or 401 for a refresh token that was used",
+            expected="a refusal (4xx, such as 400 or 401) of a refresh token that was used",
             actual=f"{again.status} with new tokens: the used refresh token works again{later}",
             sent="a refresh, then the same refresh token again",
             request=used,

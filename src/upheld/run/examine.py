@@ -11,10 +11,10 @@ import re
 import signal
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from upheld.check import CannotProve, Check, Kept, Outcome, Profile, Unproven
 from upheld.errors import HarnessError, TargetDied, UpheldError
@@ -40,10 +40,6 @@ if TYPE_CHECKING:
 
 REQUESTS = 20_000
 SECONDS = 900.0
-FUZZ_SHARE = 0.9
-"""Of what is left of the budget: what is found has to be repeated."""
-ENDED = "fuzzing was ended to keep within the budget of requests"
-FUZZ_STARTS_WITHIN, FUZZ_STOPS_WITHIN = 3.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,6 @@ class Examination:
     played: dict[tuple[str, str], tuple[Promise, Played]] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
     fuzzed: FuzzRun | None = None
-    _fuzzing: asyncio.Task[FuzzRun] | None = None
     load: LoadRun | None = None
     notes: list[str] = field(default_factory=list)
     phases: list[tuple[str, float, int]] = field(default_factory=list)
@@ -168,22 +163,26 @@ class Examination:
             await self._set_up()
         shipped = [p for p in self.plan.dialogues if p.check.requirement.profile == "shipped"]
         others = [p for p in self.plan.dialogues if p.check.requirement.profile != "shipped"]
-        # The limits first: their keys are drained at once, and their waits pass while everything else runs.
-        limits = asyncio.create_task(self._play_all(shipped, "limits"))
+        # The limits first: their keys are drained at once, and their waits pass while everything else runs. Where nothing waits,
+        # they keep those cores busy that fuzzing, one request after the other, leaves idle.
+        later = self.options.quick and self.options.fuzz and "shipped" in self.parts
+        limits = None if later else asyncio.create_task(self._play_all(shipped, "limits"))
         try:
             with self.phase("dialogues", len(others)):
                 await self._play_all(others, "dialogues")
                 reached(self.watch.coverage, self.raised.running.url)
                 await self._renew_lost()
+            limits = limits or asyncio.create_task(self._play_all(shipped, "limits"))
             if self.options.fuzz:
                 with self.phase("fuzzing"):
                     await self._fuzz()
             with self.phase("limits", len(shipped)):
                 await limits
         except BaseException:
-            limits.cancel()
-            with contextlib.suppress(BaseException):
-                await limits
+            if limits is not None:
+                limits.cancel()
+                with contextlib.suppress(BaseException):
+                    await limits
             raise
         with self.phase("replays"):
             await self._judge()
@@ -248,83 +247,17 @@ class Examination:
     # -- fuzzing ---------------------------------------------------------------------------------------------------------
 
     async def _fuzz(self) -> None:
-        from upheld.run.fuzz import fuzz
+        from upheld.run.fuzz.phase import FuzzPhase
 
-        policy = self.contract.policy.fuzz
-        driver = self.raised.driver
-        user = await self._throw_away(driver, driver.people.default_role)
-        admin = None
-        for role in {role for op in self.contract.operations for role in self.contract.roles(op) or ()}:
-            if role != driver.people.default_role and admin is None:
-                admin = await self._throw_away(driver, role)
-        secured = any(op.secured for op in self.contract.operations)
-        if secured and user is None and admin is None:
-            self.note("fuzzing had no identity: secured operations were only fuzzed without credentials")
-        quick = self.options.quick
-        seconds = min(self.budget.left * FUZZ_SHARE - FUZZ_STOPS_WITHIN, policy.seconds or (8.0 if quick else 60.0))
-        if seconds < FUZZ_STARTS_WITHIN or self.budget.sent >= self.budget.requests * FUZZ_SHARE:
-            self.budget.refused = self.budget.refused or "the budget left no room for fuzzing"
-            return
-        fuzzing = fuzz(
-            self.contract,
-            self.contract.document,
-            self.raised.running.url,
-            user=user,
-            admin=admin,
-            resend=driver.resend,
-            on_exchange=self._fuzzed,
-            seconds=seconds,
-            max_examples=5 if quick else policy.max_examples,
-            phases=("examples", "coverage") if quick else policy.phases,
-            seed=self.seed,
-            token=self.token,
-            listener=self.listener,
-            requests=int(self.budget.requests * FUZZ_SHARE) - self.budget.sent,
-        )
-        await self._bounded(fuzzing)
-        await self._renew_lost()
-
-    async def _bounded(self, fuzzing: Coroutine[Any, Any, FuzzRun]) -> None:
-        """Until it ends, the budget does, or Ctrl-C: what was found until then is kept."""
-        from upheld.run.fuzz.session import SPENT
-
-        task = self._fuzzing = asyncio.ensure_future(fuzzing)
-        timer = asyncio.get_running_loop().call_later(self.budget.left, self._enough)
+        phase = FuzzPhase(self.contract, self.raised.driver, self.raised.running.url, self.note, self.listener)
         try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.wait([task])
-            raise
-        except HarnessError:
-            if not self.budget.refused:  # else it was ended before it had begun
-                raise
+            await phase.run(quick=self.options.quick, seed=self.seed, token=self.token)
         finally:
-            timer.cancel()
-            if task.done() and not task.cancelled() and task.exception() is None:
-                self.fuzzed = task.result()
+            self.fuzzed = phase.outcome
+            if self.fuzzed is not None:
                 self.notes.extend(self.fuzzed.notes)
-                if self.fuzzed.stopped == SPENT:
-                    self.budget.refused = self.budget.refused or ENDED
-
-    async def _throw_away(self, driver: Driver, role: str) -> Session | None:
-        """An identity for fuzzing, apart from those that judge, because fuzzing may ruin it."""
-        try:
-            return await driver.people.sign_in(role, fresh=True)
-        except CannotProve as cannot:
-            self.note(f"no throw-away {role} for fuzzing: {cannot}")
-            return None
-
-    def _fuzzed(self, exchange: Exchange) -> None:
-        self.budget.sent += 1
-        self.watch.feed(exchange)
-        if self.budget.sent >= self.budget.requests * FUZZ_SHARE:
-            self._enough()
-
-    def _enough(self) -> None:
-        if self._fuzzing is not None and not self.budget.refused:
-            self.budget.refused = self.budget.spent or ENDED
-            self._fuzzing.cancel()
+                self.defects.extend(f"fuzzing: {defect}" for defect in self.fuzzed.defects)
+        await self._renew_lost()
 
     # -- judging ---------------------------------------------------------------------------------------------------------
 

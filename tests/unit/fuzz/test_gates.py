@@ -84,3 +84,21 @@ def test_all_404_is_another_service() -> None:
 def test_reasons_of_the_engine_are_said_in_our_words() -> None:
     assert gates.why_skipped("no_checks_ran") == "no check applied to any of its cases"
     assert gates.why_skipped("brand_new_reason") == "brand new reason"
+
+
+def test_what_was_not_tried_whole_is_told() -> None:
+    assert gates.lost_notes({}, {}, ()) == []
+    curl = "engine error: Runtime Error: x Last request: curl -H 'Authorization: secret'"
+    errors, silences = {"GET /b": [curl, curl]}, {"GET /a": 2, "GET /c": 1}
+    assert gates.lost_notes(errors, silences, {"GET /d"}) == [
+        "fuzzing: GET /b: engine error: Runtime Error: x",
+        "fuzzing: GET /a gave no answer to 2 requests",
+        "fuzzing: GET /c gave no answer to 1 request",
+        "fuzzing: not every case of 1 operation was sent, for want of time (fuzz: {seconds: …})",
+    ]
+    many = gates.lost_notes({}, {f"GET /{n:02}": 1 for n in range(9)}, {"GET /a", "GET /b"})
+    assert len(many) == gates.MOST_TOLD + 2
+    assert many[-2:] == [
+        "fuzzing: 4 more operations were not tried whole",
+        "fuzzing: not every case of 2 operations was sent, for want of time (fuzz: {seconds: …})",
+    ]

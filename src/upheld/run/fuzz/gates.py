@@ -12,6 +12,8 @@ FEWEST_LINKS, LINKS_EACH = 0.3, 0.2
 """Share of the known links that a stateful phase is expected to follow, unless it had few scenarios: a fifth of a link in each."""
 MOST_THROTTLED = 0.1
 """Share of the answers that may be 429 or 503 in a run that calls itself complete."""
+MOST_TOLD = 5
+"""Operations with an error of the engine, or without an answer, that are told one by one."""
 
 _SKIPPED = {
     "disabled": "it was not asked for",
@@ -47,8 +49,7 @@ def lost_operations(
         if errors.get(label):
             reasons.append("; ".join(dict.fromkeys(errors[label])))
         if silences.get(label):
-            times = silences[label]
-            reasons.append(f"no answer to {times} request{'s' if times > 1 else ''}")
+            reasons.append(f"no answer to {_count(silences[label], 'request')}")
         if not counts:
             why = "the time was over before it" if label in cut_short else "no request reached it"
             reasons.extend([] if reasons else [why])
@@ -62,6 +63,27 @@ def lost_operations(
         if reasons:
             lost.append((label, "; ".join(reasons)))
     return lost
+
+
+def lost_notes(
+    errors: Mapping[str, Sequence[str]], silences: Mapping[str, int], cut_short: Collection[str]
+) -> list[str]:
+    """Sentences about operations that were tried in part, or not at all, through no answer of theirs."""
+    notes = [
+        f"fuzzing: {label}: {'; '.join(dict.fromkeys(why.partition(' Last request')[0] for why in errors[label]))}"
+        for label in sorted(errors)
+    ]
+    notes += [f"fuzzing: {label} gave no answer to {_count(silences[label], 'request')}" for label in sorted(silences)]
+    if len(notes) > MOST_TOLD:
+        notes = [*notes[:MOST_TOLD], f"fuzzing: {len(notes) - MOST_TOLD} more operations were not tried whole"]
+    if cut_short:
+        whose = f"of {_count(len(cut_short), 'operation')}"
+        notes.append(f"fuzzing: not every case {whose} was sent, for want of time (fuzz: {{seconds: …}})")
+    return notes
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def phase_notes(wanted: Collection[str], phases: Sequence[PhaseRun], scenarios: int = 100) -> list[str]:

@@ -161,6 +161,7 @@ class Tally:
         if self.reason == "server_unavailable":
             self.stopped = self.stopped or "the service did not answer any more"
         notes = [*self.notes, *gates.phase_notes(wanted, phases, max_examples or 1)]
+        notes += gates.lost_notes(self.errors, self.silences, () if self.stopped else self.cut_short)
         if self.given_up:
             notes.append(
                 f"fuzzing: {self.given_up} answers were 429 or 503 although they were waited for; those cases tell nothing"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from fastapi import Response
@@ -14,6 +15,7 @@ from upheld.reference.api.deps import Services
 from upheld.reference.api.v1.routes.products import IfMatch
 from upheld.reference.core.problems import Problem, forbidden
 from upheld.reference.models import Order
+from upheld.reference.schemas.accounts import UserPage
 from upheld.reference.schemas.base import Uuid
 from upheld.reference.schemas.orders import OrderOut, OrderPage, Receipt
 from upheld.reference.schemas.products import ProductIn
@@ -106,7 +108,48 @@ def _foreign_orders_told_apart(ctx: Context) -> None:
     original = ctx.replace(orders, "get", get)
 
 
+def _hashes_in_the_list_of_users(ctx: Context) -> None:
+    accounts = ctx.parts.accounts
+
+    async def page(limit: int, offset: int) -> UserPage:
+        answer: UserPage = await original(limit, offset)
+        async with accounts.units.reading() as uow:
+            rows, _ = await uow.users.page(limit, offset)
+        hashes = {row.id: row.password_hash for row in rows}
+        items = [item.model_copy(update={"name": item.name or hashes.get(item.id)}) for item in answer.items]
+        return answer.model_copy(update={"items": items})
+
+    original = ctx.replace(accounts, "page", page)
+
+
+def _products_from_anybody(ctx: Context) -> None:
+    async def create_product(given: ProductIn, services: Services) -> Response:
+        product_id, answer = await services.products.create(given)
+        location = f"/api/v1/products/{product_id}"
+        return Response(answer.body, 201, {"ETag": answer.etag, "Location": location}, "application/json")
+
+    def openapi() -> dict[str, Any]:
+        document: dict[str, Any] = original()
+        document["paths"]["/api/v1/products"]["post"].pop("security", None)
+        return document
+
+    ctx.route("POST", "/api/v1/products", create_product, status_code=201)
+    original = ctx.replace(ctx.app, "openapi", openapi)
+
+
 MUTANTS = (
+    Mutant(
+        name="authz/products-from-anybody",
+        requirement="authz/anonymous-write",
+        says="Whoever wrote the route that adds products forgot to ask who it is, and so the document asks for nobody.",
+        apply=_products_from_anybody,
+    ),
+    Mutant(
+        name="authz/hashes-in-the-list-of-users",
+        requirement="authz/secrets-exposed",
+        says="Two columns were mixed up: in the list of users, who has no name is shown with their password's hash.",
+        apply=_hashes_in_the_list_of_users,
+    ),
     Mutant(
         name="authz/filter-without-the-owner",
         requirement="authz/collection-scope",

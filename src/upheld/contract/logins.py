@@ -120,7 +120,7 @@ def _is_plain(login: Login) -> bool:
     """It says nothing that ``auth.login`` can't say, and names the user and the password."""
     body = login.body if isinstance(login.body, dict) else {}
     named = {"$user", "$password"} <= {value for value in body.values() if isinstance(value, str)}
-    return named and not login.headers and login.access.startswith("/") and not variables(repr(body))
+    return named and not login.headers and (login.access or "").startswith("/") and not variables(repr(body))
 
 
 def _documented(login: Login, operations: Iterable[Operation]) -> Operation | None:
@@ -144,7 +144,7 @@ def _step(login: Login, operations: tuple[Operation, ...], prefix: str, *, docum
     return Step(
         operation,
         login.body,
-        access=login.access,
+        access=login.access or "",
         refresh=login.refresh or "",
         media_type=login.media_type or "application/json",
         headers=login.headers,

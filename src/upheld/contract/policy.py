@@ -14,11 +14,14 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 
 from upheld.contract.environment import variables
 from upheld.contract.sections.access import (
+    ApiKeys,
     Auth,
     AuthStep,
     Enumeration,
     Identity,
     Jwt,
+    OAuth,
+    OAuthClient,
     Ownership,
     Password,
     RoleRule,
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from upheld.contract.wfc import Imported
 
 __all__ = [
+    "ApiKeys",
     "Auth",
     "AuthStep",
     "Caching",
@@ -49,6 +53,8 @@ __all__ = [
     "Limits",
     "Load",
     "Login",
+    "OAuth",
+    "OAuthClient",
     "OpenApi",
     "Ownership",
     "Password",

@@ -65,8 +65,8 @@ class Login(Section):
         description="Header fields of the request; ${NAME} stands for an environment variable.",
         examples=[{"Authorization": "Basic ${SHOP_ADMIN_BASIC}"}],
     )
-    access: Access = Field(
-        "",
+    access: Access | None = Field(
+        None,
         description="Where the answer holds the token: a JSON Pointer into its body, header:NAME, or cookie for the cookies that "
         "it sets. Left out: wherever a token is seen, else the cookies.",
         examples=["/data/token", "header:X-Auth-Token", "cookie"],

@@ -146,7 +146,9 @@ def test_an_environment_variable_that_is_not_set_is_said_first(notes: Notes) -> 
         "check", contract(Path("shop"), login + ANN), "--target", notes.url, *FEW, env={"NOTES_ANN_PASSWORD": None}
     )
     assert ended.status == 2, ended.all
-    told = "ann: the environment variable NOTES_ANN_PASSWORD"
+    told = (
+        "ann: the environment variable NOTES_ANN_PASSWORD is not set (shop/upheld.yaml:4, identities.ann.password_env)"
+    )
     assert told in ended.report["notes"][0]
     assert told in ended.out[: ended.out.index("UNPROVEN")]
     assert "breached" not in ended.verdicts.values()

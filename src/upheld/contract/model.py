@@ -296,10 +296,11 @@ class Contract:
 
         return self.written.place(path) if self.written else Place(self.policy_file)
 
-    @property
-    def missing_environment(self) -> tuple[tuple[Place, str, str], ...]:
-        """(place, key, variable) of every environment variable that upheld.yaml names and that is not set now."""
-        return tuple((self.place(*path), ".".join(path), name) for path, name in self.policy.missing_env())
+    def unset(self, variable: str) -> str:
+        """That an environment variable which upheld.yaml names is not set, and where it is named."""
+        named = (path for path, name in self.policy.environment_names() if name == variable)
+        where = next((f"{self.place(*path)}, {'.'.join(path)}" for path in named), self.policy_file)
+        return f"the environment variable {variable} is not set ({where})"
 
     def paging(self, operation: Operation) -> Paging | None:
         """How a list operation is paged; None when it takes no paging parameters."""

@@ -6,7 +6,6 @@ default. ``extends: standard`` lays the house standard (standard.yaml in this fo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -186,10 +185,6 @@ class Policy(Section):
         for name, client in self.auth.oauth.clients.items():
             if client.secret_env:
                 yield ("auth", "oauth", "clients", name, "secret_env"), client.secret_env
-
-    def missing_env(self) -> tuple[tuple[tuple[str, ...], str], ...]:
-        """The named variables that are not set now: (path of the key, name)."""
-        return tuple(item for item in self.environment_names() if not os.environ.get(item[1]))
 
     def secret_fields(self) -> tuple[str, ...]:
         """Header fields by which identities are known, beside the usual ones."""

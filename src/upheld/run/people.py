@@ -187,10 +187,7 @@ class People:
     def _environment(self, name: str, variable: str) -> str:
         value = self._environ.get(variable, "")
         if not value:
-            raise NotSupplied(
-                f"identity {name}: the environment variable {variable}, which upheld.yaml names, is not set",
-                f"export {variable}=…",
-            )
+            raise NotSupplied(f"identity {name}: {self.contract.unset(variable)}", f"export {variable}=…")
         self.secrets.add(value)
         return value
 

@@ -37,14 +37,12 @@ def oauth_client(lane: Lane, *, redirects: bool = False, confidential: bool = Fa
     for name, stated in lane.contract.policy.auth.oauth.clients.items():
         if (redirects and not stated.redirect_uri) or (confidential and not stated.secret_env):
             continue
-        value: str | None = ""
+        value = ""
         if stated.secret_env:
-            value = yield from secret(stated.secret_env)
-            if value is None:
-                raise CannotProve(
-                    f"the environment variable {stated.secret_env}, which upheld.yaml names, is not set",
-                    f"export {stated.secret_env}=…",
-                )
+            supplied: str | None = yield from secret(stated.secret_env)
+            if supplied is None:
+                raise CannotProve(lane.contract.unset(stated.secret_env), f"export {stated.secret_env}=…")
+            value = supplied
         return Client(name, stated.id, value, stated.redirect_uri or "", stated.scopes)
     raise CannotProve("it takes an OAuth client that is registered for tests, and upheld.yaml states none", CLIENT_LINE)
 

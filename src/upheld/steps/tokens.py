@@ -107,9 +107,7 @@ def signing_key(lane: Lane, token: Token) -> Move:
     if variable:
         value: str | None = yield from secret(variable)
         if value is None:
-            raise CannotProve(
-                f"the environment variable {variable}, which upheld.yaml names, is not set", f"export {variable}=…"
-            )
+            raise CannotProve(lane.contract.unset(variable), f"export {variable}=…")
         for candidate in _readings(value):
             if signs(candidate, token):
                 return Key(candidate)

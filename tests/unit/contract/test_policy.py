@@ -226,16 +226,16 @@ def test_without_the_standard_little_is_promised(write: Write) -> None:
 # -- environment, files --------------------------------------------------------------------------------------------------
 
 
-def test_missing_environment_is_told_with_its_line(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALICE_TOKEN", "x")
-    monkeypatch.delenv("ADMIN_PASSWORD", raising=False)
-    monkeypatch.delenv("JWT_KEY", raising=False)
+def test_missing_environment_is_told_with_its_line(write: Write) -> None:
     text = "upheld: 1\nidentities:\n  alice: {token_env: ALICE_TOKEN}\n  admin:\n    password_env: ADMIN_PASSWORD\nauth: {jwt: {key_env: JWT_KEY}}\n"
-    contract = load(write(upheld=text, openapi=OPENAPI))
-    assert [(place.line, key, name) for place, key, name in contract.missing_environment] == [
-        (5, "identities.admin.password_env", "ADMIN_PASSWORD"),
-        (6, "auth.jwt.key_env", "JWT_KEY"),
-    ]
+    folder = write(upheld=text, openapi=OPENAPI)
+    contract = load(folder)
+    for variable, where in (
+        ("ALICE_TOKEN", "upheld.yaml:3, identities.alice.token_env"),
+        ("ADMIN_PASSWORD", "upheld.yaml:5, identities.admin.password_env"),
+        ("JWT_KEY", "upheld.yaml:6, auth.jwt.key_env"),
+    ):
+        assert contract.unset(variable) == f"the environment variable {variable} is not set ({folder}/{where})"
     assert contract.place("identities", "alice").line == 3
 
 

@@ -99,7 +99,8 @@ class People:
         taken = set(not_these)
         async with self._locks.setdefault(role, asyncio.Lock()):
             pool = self._pool.setdefault(role, [])
-            for person in sorted(pool, key=lambda person: person.spent):
+            # Whose password opens auth.login comes first: some checks need that.
+            for person in sorted(pool, key=lambda person: (person.session.name in self.contract.logins, person.spent)):
                 if person.session.name not in taken and not person.lost and self._has_quota(person):
                     return person.session
             person = await self._another(role, {p.declared for p in pool if p.declared})
@@ -133,7 +134,7 @@ class People:
         """A session that nobody else uses: a new account, or a new login of a declared identity that nobody minds."""
         if role == self.default_role and self.contract.auth.register is not None:
             return await self._registered(role)
-        for name, identity in self._known():
+        for name, identity in sorted(self._known(), key=lambda known: known[0] in self.contract.logins):
             if identity.role == role and (identity.password_env or identity.login):
                 return await self._declared(name, identity)
         raise CannotProve(
@@ -170,8 +171,11 @@ class People:
             token = placement(self.contract.auth.scheme).token(own) or key
             return Session(name, identity.role, user, "", token or None, None, own)
         password = self._environment(name, identity.password_env) if identity.password_env else ""
-        session = await self.log_in(name, identity.role, user, password, self.contract.logins.get(name))
-        return replace(session, headers=(*session.headers, *own))
+        step = self.contract.logins.get(name)
+        session = await self.log_in(name, identity.role, user, password, step)
+        # A password that another login takes is none for auth.login, where checks would try it.
+        password = session.password if step is None else ""
+        return replace(session, password=password, headers=(*session.headers, *own))
 
     def _supplied(self, name: str, text: str) -> str:
         """The text with the values of environment variables for ``${NAME}``."""
@@ -360,9 +364,9 @@ class People:
         return refused
 
     async def _tried(self, session: Session) -> None:
-        """A credential that was given is used once, as a login tries a password. Raises `CannotProve` when it is refused."""
+        """A credential whose form is stated, not inferred, is used once. Raises `CannotProve` when it is refused."""
         operation = canary(self.contract)
-        if session.answer is not None or operation is None:
+        if operation is None or (session.answer is not None and session.name not in self.contract.logins):
             return
         request = Request(operation.method, operation.path, session=session, operation=operation.label)
         response = await self._send(request, self._address())

@@ -66,7 +66,7 @@ def test_what_a_login_gives_is_sent(
     driver, _ = drive(Service(auth_login=answer), on=shop(**login(**keys)), environment={"ANN": "ann-secret"})
     session = signed_in(driver)
     assert session.headers == headers
-    assert (session.user, session.password) == ("ann", "ann-secret")
+    assert (session.user, session.password) == ("ann", "")  # it opens no other login
     assert {"ann-secret", headers[0][1].rpartition("=")[2].rpartition(" ")[2]} <= driver.people.secrets
 
 
@@ -186,6 +186,33 @@ def test_a_fresh_session_of_an_identity_with_a_login(drive: Any, shop: Any) -> N
     )
     assert asyncio.run(driver.people.sign_in("admin", fresh=True)).access == "tok-1"
     assert transport.counts["POST /auth/login"] == 1
+
+
+def test_whose_password_opens_the_common_login_comes_first(drive: Any, shop: Any) -> None:
+    keys = login(access="/t")
+    keys["identities"]["ben"] = {"user": "ben", "password_env": "BEN"}
+    answer = Response.of(200, {"t": "tok-1", "access_token": "tok-2"})
+    driver, _ = drive(
+        Service(auth_login=answer), on=shop(**keys), environment={"ANN": "ann-secret", "BEN": "ben-secret"}
+    )
+
+    async def work() -> None:
+        assert await driver.people.first() == []
+        for _ in range(3):
+            ben = await driver.people.sign_in("user", fresh=False)
+            assert (ben.name, ben.password) == ("ben", "ben-secret")
+            await driver.send_from(Request("GET", "/me", session=ben, operation="GET /me"), None)
+        other = await driver.people.sign_in("user", fresh=False, not_these=["ben"])
+        assert other.name == "ann"
+
+    asyncio.run(work())
+
+
+def test_what_a_login_of_ones_own_gives_is_tried_at_once(drive: Any, shop: Any) -> None:
+    service = Service(auth_login=Response.of(200, {"t": "tok-1"}), me=Response.problem(401))
+    driver, _ = drive(service, on=shop(**login(access="/t")), environment={"ANN": "ann-secret"})
+    (refused,) = asyncio.run(driver.people.first())
+    assert "ann is not known: its credential was refused, GET /me was answered with 401" in str(refused)
 
 
 def test_who_can_not_be_used_hinders_nobody_else(drive: Any, shop: Any) -> None:

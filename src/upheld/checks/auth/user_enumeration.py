@@ -86,7 +86,7 @@ def converse(lane: Lane) -> Conversation:
     step = lane.contract.auth.login
     assert step is not None
     known: Session = yield from sign_in(fresh=True)
-    if not known.user:
+    if not known.user or not known.password:
         raise CannotProve("no identity signs in with a user name and a password")
     # As long as the right one, so that no rule about its form answers first; letters of the same kinds.
     wrong = known.password[:-4] + "".join(reversed(known.password[-4:])) + "Zz9-"

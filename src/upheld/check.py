@@ -42,7 +42,7 @@ class Clause:
     quote: str = ""
 
 
-Profile = Literal["raised", "shipped"]
+Profile = Literal["raised", "shipped", "short_lived"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,8 @@ class Requirement:
     scope: Literal["operation", "service"] = "operation"
     """Observers only: one promise for each operation, or one for the whole service."""
     profile: Profile = "raised"
-    """``shipped`` when it studies the limits themselves: 429 is then an answer; elsewhere it is a reason to wait."""
+    """``shipped`` when it studies the limits themselves: 429 is then an answer; elsewhere it is a reason to wait. ``short_lived``
+    when it waits for tokens to end: it is started where upheld.yaml states it, else the check meets the raised one."""
     waits: bool = False
     """It waits for a window of real time to pass; ``--quick`` leaves it out."""
     cost: int = 0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from upheld.check import Check
-    from upheld.contract import Contract
+    from upheld.contract.policy import Policy
     from upheld.run.examine import Options
     from upheld.verdict import Run
 
@@ -231,15 +231,18 @@ def _run(
     from upheld.run.examine import examine
     from upheld.run.prepare import opened
 
-    with live(console) as screen, opened(path, target, allow_hosts=allow_host) as ready:
+    def played(policy: Policy) -> list[Check]:
+        return [] if options.quick else _chosen(policy, only, skip)
+
+    with live(console) as screen, opened(path, target, allow_hosts=allow_host, played=played) as ready:
         named = replace(options, target_name=f"{ready.name} at {ready.running['raised'].url}")
-        return examine(ready.contract, _chosen(ready.contract, only, skip), ready.running, named, screen)
+        return examine(ready.contract, _chosen(ready.contract.policy, only, skip), ready.running, named, screen)
 
 
-def _chosen(contract: Contract, only: tuple[str, ...], skip: tuple[str, ...]) -> list[Check]:
+def _chosen(policy: Policy, only: tuple[str, ...], skip: tuple[str, ...]) -> list[Check]:
     from upheld.checks import select
 
-    checks = contract.policy.checks
+    checks = policy.checks
     return list(select(only or checks.only, (*skip, *checks.skip)).values())
 
 
@@ -313,7 +316,7 @@ def plan(
     shown = []
     for path in _contracts(contracts):
         contract = read_contract(path, target, allow_hosts=allow_host)
-        made = make(contract, _chosen(contract, only, skip), quick=quick)
+        made = make(contract, _chosen(contract.policy, only, skip), quick=quick)
         if as_json:
             shown.append(to_json(contract, made))
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 
-from upheld.check import Check
+from upheld.check import Check, Profile
 from upheld.checks import catalogue, select
 from upheld.contract.load import load
 from upheld.run.examine import Options, examine
@@ -42,12 +42,17 @@ def run(
     if mutant is not None:
         extra["UPHELD_REFERENCE_MUTANT"] = mutant
     checks = list(select(only, skip).values())
-    profiles = ("raised", "shipped") if _studies_limits(checks) else ("raised",)
+    profiles: tuple[Profile, ...] = ("raised", "shipped") if _studies_limits(checks) else ("raised",)
+    if not quick and any(check.requirement.profile == "short_lived" for check in checks):
+        profiles = (*profiles, "short_lived")
+    stated = load(bundled()).policy.target.profiles
     with ExitStack() as stack:
         targets: dict[str, Target] = {}
         for profile in profiles:
             own = {name: value.replace("{profile}", profile) for name, value in extra.items()}
-            targets[profile] = Embedded("shipped" if profile == "shipped" else "raised", env=own)
+            if profile == "short_lived" and stated is not None and stated.short_lived is not None:
+                own |= stated.short_lived.env
+            targets[profile] = Embedded(profile, env=own)
         running = enter(stack, targets)
         options = Options(quick=quick, fuzz=fuzz, seed=seed)
         document = fetch(running["raised"].url, "/openapi.json") if served else None

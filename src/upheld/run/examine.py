@@ -14,9 +14,9 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from upheld.check import CannotProve, Check, Kept, Outcome, Profile, Unproven
+from upheld.check import CannotProve, Check, Kept, Outcome, Unproven
 from upheld.errors import HarnessError, TargetDied, UpheldError
 from upheld.exchange import Exchange, Session
 from upheld.report.mask import Masker
@@ -299,7 +299,7 @@ class Examination:
         for role in dict.fromkeys((driver.people.default_role, *self.contract.policy.roles_named())):
             with contextlib.suppress(CannotProve):
                 sessions.append(await driver.people.sign_in(role, fresh=False))
-        profile: Profile = "raised" if "profile" in self.raised.running.can else "shipped"
+        profile: Literal["raised", "shipped"] = "raised" if "profile" in self.raised.running.can else "shipped"
         stop = threading.Event()
         if self.options.save_plan is not None:
             await asyncio.to_thread(self._save_plan, self.options.save_plan, sessions, profile)
@@ -324,7 +324,7 @@ class Examination:
             self.load = await generating
             raise
 
-    def _save_plan(self, path: Path, sessions: Sequence[Session], profile: Profile) -> None:
+    def _save_plan(self, path: Path, sessions: Sequence[Session], profile: Literal["raised", "shipped"]) -> None:
         from upheld.load.run import prepared, save_plan
 
         options = self.options
@@ -388,7 +388,7 @@ async def _within(examination: Examination, running: dict[str, Running], work: C
     contract = examination.contract
     quota = None if "shipped" in running else _user_quota(contract)
     for number, (profile, target) in enumerate(running.items()):
-        marker = examination.token + profile[0]
+        marker = examination.token + "rst"[number]  # one for each, who may share a database
         steps = (contract.auth.login, contract.auth.register, *contract.logins.values())
         hashing = (step.operation.label for step in steps if step)
         transport = HttpTransport(target.url, marker=marker, slow=hashing)

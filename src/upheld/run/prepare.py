@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,10 @@ from upheld.targets.choose import open_target
 from upheld.targets.url import checked
 
 if TYPE_CHECKING:
+    from upheld.check import Check, Profile
     from upheld.contract import Contract
     from upheld.contract.load import PolicyFile
+    from upheld.contract.policy import Policy
     from upheld.targets import Running, Target
 
 WITHIN = 30.0
@@ -45,9 +47,17 @@ class Ready:
 
 @contextlib.contextmanager
 def opened(
-    path: Path, url: str | None, *, allow_hosts: Iterable[str] = (), profiles: tuple[str, ...] = ("raised", "shipped")
+    path: Path,
+    url: str | None,
+    *,
+    allow_hosts: Iterable[str] = (),
+    profiles: tuple[Profile, ...] = ("raised", "shipped"),
+    played: Callable[[Policy], Iterable[Check]] = lambda policy: (),
 ) -> Iterator[Ready]:
-    """Start or find the targets of one contract, and read it. Raises `ContractError`, `UsageError`, `TargetError`."""
+    """Start or find the targets of one contract, and read it. Raises `ContractError`, `UsageError`, `TargetError`.
+
+    What ``played`` gives will be played for its time: a profile that only those need is started too, where the file states it.
+    """
     from upheld.contract.load import load, policy_only
 
     part = policy_only(path)
@@ -58,23 +68,21 @@ def opened(
     contract = None if served else load(path, target_url=url)
     with contextlib.ExitStack() as stack:
         targets: dict[str, Target] = {}
-        for profile in profiles:
-            target = open_target(
-                policy.target,
-                url,
-                profile="shipped" if profile == "shipped" else "raised",
-                folder=folder,
-                allow_hosts=allow_hosts,
-            )
-            if targets and "profile" not in target.can:
-                break
-            targets[profile] = target
+        for profile in (*profiles, *_further(policy, played(policy))):
+            target = open_target(policy.target, url, profile=profile, folder=folder, allow_hosts=allow_hosts)
+            if not targets or "profile" in target.can:
+                targets[profile] = target
         running = enter(stack, targets)
         first = next(iter(running.values()))
         if contract is None:
             assert served is not None
             contract = load(path, openapi_bytes=fetch(first.url, served), target_url=url or policy.target.url)
         yield Ready(contract, running, next(iter(targets.values())).name)
+
+
+def _further(policy: Policy, played: Iterable[Check]) -> tuple[Profile, ...]:
+    stated = policy.target.profiles is not None and policy.target.profiles.short_lived is not None
+    return ("short_lived",) if stated and any(c.requirement.profile == "short_lived" for c in played) else ()
 
 
 def read_contract(path: Path, url: str | None, *, allow_hosts: Iterable[str] = ()) -> Contract:

@@ -10,7 +10,7 @@ from typing import Literal
 from upheld.errors import HarnessError
 
 Capability = Literal["restart", "profile", "clock", "key", "logs"]
-Profile = Literal["raised", "shipped"]
+Profile = Literal["raised", "shipped", "short_lived"]
 
 
 class Running(ABC):

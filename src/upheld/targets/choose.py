@@ -61,7 +61,8 @@ def open_target(
     if policy.start:
         return _command(policy, profile, folder)
     if policy.embedded:
-        return Embedded(profile, env=policy.env, timeout=policy.ready_within)
+        env = {**policy.env, **_environment(policy.profiles, profile)}
+        return Embedded(profile, env=env, timeout=policy.ready_within)
     if policy.url:
         return Url(policy.url, allow_hosts=hosts, health=health)
     if policy.compose:
@@ -76,10 +77,12 @@ def open_target(
 def _command(policy: TargetPolicy, profile: Profile, folder: Path | None) -> Command:
     assert policy.start is not None
     environments = {name: _environment(policy.profiles, name) for name in ("raised", "shipped")}
+    environments["short_lived"] = {**environments["raised"], **_environment(policy.profiles, "short_lived")}
     ours = "{port}" in policy.start or not policy.url
     # Two of them can only stand side by side on ports of our choice, and are only two if something tells them apart.
+    other = "short_lived" if profile == "short_lived" else "shipped"
     can: frozenset[Capability] = frozenset(
-        {"profile"} if ours and environments["raised"] != environments["shipped"] else ()
+        {"profile"} if ours and environments["raised"] != environments[other] else ()
     )
     base = folder or Path.cwd()
     paths = (policy.health,) if policy.health else (*PATHS, *_listed(policy.served_spec))

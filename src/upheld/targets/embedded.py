@@ -29,7 +29,7 @@ PREFIX = "UPHELD_REFERENCE_"
 
 
 class Embedded(Command):
-    """``python -m upheld.reference`` as shipped or with raised limits; ``env`` adds to its environment."""
+    """``python -m upheld.reference`` as shipped or, in the other profiles, with raised limits; ``env`` adds to its environment."""
 
     def __init__(
         self, profile: Profile = "raised", *, env: Mapping[str, str] | None = None, timeout: float = 60.0
@@ -50,12 +50,12 @@ class Embedded(Command):
                 )
             }
             | chosen
-            | {f"{PREFIX}PROFILE": profile}
+            | {f"{PREFIX}PROFILE": "shipped" if profile == "shipped" else "raised"}
             | dict(env or {}),
             can=frozenset({"profile", "key"}),
             gives=chosen,
             timeout=timeout,
-            name="the embedded reference" + (", raised limits" if profile == "raised" else ""),
+            name="the embedded reference" + ("" if profile == "shipped" else ", raised limits"),
         )
 
 

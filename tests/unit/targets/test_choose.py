@@ -56,6 +56,24 @@ def test_a_command_in_two_profiles() -> None:
     assert raised.fixed_port is None
 
 
+def test_short_lived_tokens_come_with_raised_limits_on_a_port_of_our_choice() -> None:
+    profiles = {**PROFILES, "short_lived": {"env": {"TTL": "4"}}}
+    target = open_target(Policy(start="serve --port {port}", profiles=profiles), profile="short_lived")
+    assert isinstance(target, Command)
+    assert target.env == {"LIMITS": "off", "TTL": "4"}
+    alone = Policy(start="serve --port {port}", profiles={"short_lived": {"env": {"TTL": "4"}}})
+    assert "profile" in open_target(alone, profile="short_lived").can
+    assert "profile" not in open_target(alone, profile="shipped").can
+    prescribed = Policy(start="serve", url="http://127.0.0.1:8000", profiles=profiles)
+    assert "profile" not in open_target(prescribed, profile="short_lived").can
+
+
+def test_the_embedded_reference_takes_its_profile_from_the_file() -> None:
+    target = open_target(Policy(embedded=True, profiles={"short_lived": {"env": {"TTL": "4"}}}), profile="short_lived")
+    assert isinstance(target, Embedded)
+    assert (target.env["TTL"], target.env["UPHELD_REFERENCE_PROFILE"]) == ("4", "raised")
+
+
 def test_profiles_that_say_nothing_are_none() -> None:
     assert "profile" not in open_target(Policy(start="serve --port {port}")).can
 

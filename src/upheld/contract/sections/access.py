@@ -69,6 +69,11 @@ class Jwt(Section):
     guess_words: tuple[str, ...] = Field(
         (), description="Words that a careless signing secret may be made of, tried offline beside the well-known ones."
     )
+    leeway: Duration | None = Field(
+        None,
+        description="How long after its end a token may still be accepted, for clocks that differ.",
+        examples=["0s"],
+    )
     iss: str | None = Field(None, description="The issuer that tokens name and that the service insists on.")
     aud: str | None = Field(None, description="The audience that tokens name and that the service insists on.")
 

@@ -45,10 +45,15 @@ class Profile(Section):
 
 
 class Profiles(Section):
-    """The two ways in which a run starts the service."""
+    """The ways in which a run starts the service."""
 
     raised: Profile = Field(Profile(), description="With limits too high to be met: for everything but the limits.")
     shipped: Profile = Field(Profile(), description="As it is deployed: for the rate limits themselves.")
+    short_lived: Profile | None = Field(
+        None,
+        description="As raised, but with access tokens that live for 3 to 10 seconds, so that a run sees them end. It is started "
+        "only when that is checked.",
+    )
 
 
 class Target(Section):
@@ -68,7 +73,7 @@ class Target(Section):
     )
     ready_within: Duration = Field(30.0, description="How long it may take to be ready.")
     profiles: Profiles | None = Field(
-        None, description="Environment for starting it with raised limits and as shipped."
+        None, description="Environment for starting it with raised limits, as shipped, and with tokens that end soon."
     )
     compose: str | None = Field(None, description="Compose file that starts the service with what it needs.")
     embedded: bool = Field(False, description="Use the reference backend that comes with Upheld.")

@@ -120,7 +120,24 @@ def _header_chooses_algorithm(ctx: Context) -> None:
     ctx.route("GET", "/.well-known/jwks.json", lambda: JSONResponse({"keys": [numbers]}))
 
 
+def _remembered(ctx: Context) -> None:
+    believed: dict[tuple[str, TokenKind], Claims] = {}
+
+    def verify(token: str, kind: TokenKind) -> Claims:
+        if (token, kind) not in believed:
+            believed[token, kind] = original(token, kind)
+        return believed[token, kind]
+
+    original = ctx.replace(ctx.parts.tokens, "verify", verify)
+
+
 MUTANTS = (
+    Mutant(
+        name="jwt/remembered",
+        requirement="jwt/expires",
+        says="What a token proved once is remembered without an end, to spare the verification.",
+        apply=_remembered,
+    ),
     Mutant(
         name="jwt/header-chooses-algorithm",
         requirement="jwt/key-confusion",

@@ -482,7 +482,8 @@ def wfc(
     paths = _contracts(contracts)
     if len(paths) > 1:
         raise UsageError(f"there are {len(paths)} contracts: name one of them")
-    text, notes = wfc_text(read_contract(paths[0], target, allow_hosts=allow_host), with_secrets=with_secrets)
+    contract = read_contract(paths[0], target, allow_hosts=allow_host)
+    text, notes = wfc_text(contract, output, with_secrets=with_secrets)
     for note in notes:
         click.echo(note, err=True)
     if output is None or output == Path("-"):

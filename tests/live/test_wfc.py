@@ -127,6 +127,12 @@ def test_no_file_is_overwritten_unasked(shared: Shared) -> None:
     assert [entry.name for entry in load_from_file("mine.yaml")] == ["ann", "ben", "carl", "dora", "root"]
 
 
+def test_a_file_that_is_named_so_is_json(shared: Shared) -> None:
+    run("wfc", described("identities: wfc.yaml\n", target=shared), "-o", "wfc.json", env=CARL)
+    assert json.loads(Path("wfc.json").read_text())["schemaVersion"] == "0.2.0"
+    assert [entry.name for entry in load_from_file("wfc.json")] == ["ann", "ben", "carl", "dora", "root"]
+
+
 def test_nobody_who_could_be_written(shared: Shared) -> None:
     ended = run("wfc", described("identities: {alice: {role: user}}\n", target=shared), "-o", "empty.yaml")
     assert ended.status == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from upheld.contract import Contract
 
 
-def wfc_text(contract: Contract, *, with_secrets: bool) -> tuple[str, tuple[str, ...]]:
-    """(the file's text, what could not be said in it). Raises `UsageError` where it would be empty, or a secret is not there."""
+def wfc_text(contract: Contract, file: Path | None, *, with_secrets: bool) -> tuple[str, tuple[str, ...]]:
+    """(the text, what could not be said in it); JSON for a file that is named so, else YAML. Raises `UsageError` where it would be empty, or a secret is not there."""
     environment = {**os.environ, **contract.given}
     missing: list[str] = []
 
@@ -30,6 +31,8 @@ def wfc_text(contract: Contract, *, with_secrets: bool) -> tuple[str, tuple[str,
         raise UsageError(f"not set in the environment: {', '.join(dict.fromkeys(missing))}")
     if not exported.document["auth"]:
         raise UsageError("\n".join(["no identity of the contract can be written into a WFC file", *exported.notes]))
+    if file is not None and file.suffix.lower() == ".json":
+        return json.dumps(exported.document, indent=2, ensure_ascii=False) + "\n", exported.notes
     return dumps(exported), exported.notes
 
 

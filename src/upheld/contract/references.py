@@ -19,6 +19,9 @@ FILES = "x-upheld-files"
 _VALUES = frozenset({"example", "default", "enum", "const"})
 _NAMES = frozenset({"properties", "patternProperties", "$defs", "definitions", "schemas", "dependentSchemas", "parameters",
                     "responses", "headers", "requestBodies", "paths", "content", "examples", "callbacks", "links"})  # fmt: skip
+# What stands one level below these is a path item, an answer, a parameter or another part, unless it is in a schema.
+_PARTS = {(name,) for name in ("paths", "webhooks", "pathItems", "responses", "parameters", "requestBodies", "headers",
+                              "examples", "links", "callbacks", "securitySchemes")}  # fmt: skip
 
 
 def escape(step: str) -> str:
@@ -98,6 +101,8 @@ class _Bundler:
         self.anchors: dict[tuple[str, str], str] = {}
         self.pending = [""]
         self.uses: list[tuple[str, dict[str, Any]]] = []
+        # Of the document itself: what is no schema.
+        self.parts: list[dict[str, Any]] = []
 
     def run(self) -> None:
         while self.pending:
@@ -107,6 +112,7 @@ class _Bundler:
             self.root.value[FILES] = files
         for name, node in self.uses:
             self._check(name, node)
+        self._circles()
         if self.problems:
             raise ContractError(*sorted(self.problems, key=lambda p: (p[0].file, p[0].line, p[1])))
 
@@ -119,6 +125,8 @@ class _Bundler:
             ref = node.get("$ref")
             if isinstance(ref, str):
                 self._local(name, source, node, ref)
+                if not name and _is_part(pointer()):
+                    self.parts.append(node)
 
     def _local(self, name: str, source: Located, node: dict[str, Any], ref: str) -> None:
         base, fragment = urldefrag(ref)
@@ -194,6 +202,44 @@ class _Bundler:
         except LookupError:
             shown = node["$ref"].replace(f"#{_home(name)}", "#", 1) if name else node["$ref"]
             self.problems.append((place, f"$ref {shown!r} points to nothing"))
+
+    def _circles(self) -> None:
+        """Tell path items, answers and the like whose references lead back to themselves: there is nothing at the end.
+
+        A schema that is a circle takes everything, which is odd but can be used.
+        """
+        told: set[frozenset[int]] = set()
+        for node in sorted(self.parts, key=lambda node: self.root.line_in(node, "$ref")):
+            trail: list[dict[str, Any]] = []
+            here: Any = node
+            while isinstance(here, dict) and isinstance(here.get("$ref"), str) and all(here is not n for n in trail):
+                trail.append(here)
+                try:
+                    here = at(self.root.value, unquote(here["$ref"][1:]))
+                except LookupError:
+                    break
+            else:
+                first = next((index for index, passed in enumerate(trail) if passed is here), len(trail))
+                circle = frozenset(map(id, trail[first:]))
+                if circle and circle not in told:
+                    told.add(circle)
+                    again = trail[:1] if first == 0 else []
+                    way = " → ".join(_shown(passed["$ref"]) for passed in trail + again)
+                    place = Place(self.root.file, self.root.line_in(node, "$ref"))
+                    self.problems.append((place, f"$ref {_shown(node['$ref'])!r} goes round in a circle: {way}"))
+
+
+def _is_part(path: tuple[str | int, ...]) -> bool:
+    return "schemas" not in path and "schema" not in path and (path[-1:] == ("requestBody",) or path[-2:-1] in _PARTS)
+
+
+def _shown(ref: str) -> str:
+    """A bundled reference as somebody would write it in the document: ``parts/a.yaml#/A``."""
+    mark = f"#/{FILES}/"
+    if not ref.startswith(mark):
+        return ref
+    file, _, inside = ref.removeprefix(mark).partition("/")
+    return f"{unescape(file)}#/{inside}" if inside else unescape(file)
 
 
 def _home(file: str) -> str:

@@ -85,6 +85,44 @@ paths:
     ]
 
 
+def test_what_is_no_schema_must_come_to_an_end(write: Write) -> None:
+    text = """\
+openapi: 3.1.0
+info: {title: t, version: '1'}
+paths:
+  /fine:
+    get:
+      responses:
+        '200': {$ref: '#/components/responses/Round'}
+        '404': {$ref: '#/components/responses/Fine'}
+  /a:
+    $ref: '#/paths/~1b'
+  /b:
+    $ref: '#/paths/~1a'
+  /in:
+    $ref: '#/paths/~1a'
+  /self: {$ref: '#/paths/~1self'}
+  /file:
+    $ref: parts.yaml#/Ping
+components:
+  schemas:
+    Any: {$ref: '#/components/schemas/Any'}
+    headers: {properties: {x: {$ref: '#/components/schemas/Any'}}}
+  responses:
+    Round: {$ref: '#/components/responses/Round'}
+    Fine: {description: ''}
+"""
+    parts = "Ping: {$ref: '#/Pong'}\nPong: {$ref: '#/Ping'}\n"
+    round_ = "goes round in a circle:"
+    assert problems(write(openapi=text, parts_yaml=parts)) == [
+        f"openapi.yaml:7: $ref '#/components/responses/Round' {round_} "
+        "#/components/responses/Round → #/components/responses/Round",
+        f"openapi.yaml:10: $ref '#/paths/~1b' {round_} #/paths/~1b → #/paths/~1a → #/paths/~1b",
+        f"openapi.yaml:15: $ref '#/paths/~1self' {round_} #/paths/~1self → #/paths/~1self",
+        f"openapi.yaml:17: $ref 'parts.yaml#/Ping' {round_} parts.yaml#/Ping → parts.yaml#/Pong → parts.yaml#/Ping",
+    ]
+
+
 def test_remote_references_when_allowed(write: Write) -> None:
     given = document({"/a": {"get": operation(responses=answer({"$ref": "https://a.test/s.json#/X"}))}})
     made = load(write(upheld="upheld: 1\nopenapi: {file: openapi.yaml, remote_refs: true}\n", openapi=given))

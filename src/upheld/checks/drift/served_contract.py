@@ -61,7 +61,7 @@ REQUIREMENT = Requirement(
         "Generate documentation automatically by adopting open standards. Include the documentation build in your CI/CD pipeline.",
     ),
     catalogue=("DRIFT-01",),
-    reads=("target.served_spec",),
+    reads=("target.served_spec", "target.url", "openapi.served"),
     cost=1,
     owasp="API9:2023",
     cwe=("CWE-1059",),

@@ -63,7 +63,7 @@ REQUIREMENT = Requirement(
         'containing "detail" to describe the issue and "pointer" to locate the problem within the request\'s content',
     ),
     catalogue=("ERR-04",),
-    reads=("errors.errors_member", "errors.pointer_style", "errors.exempt"),
+    reads=("errors.errors_member", "errors.pointer_style", "errors.exempt", "secrets"),
     cost=3,
 )
 

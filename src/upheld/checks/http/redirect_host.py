@@ -59,6 +59,7 @@ REQUIREMENT = Requirement(
         "the user agent MUST NOT change the request method if it performs an automatic redirection to that URI",
     ),
     catalogue=("HTTP-13",),
+    reads=("target.url",),
     cost=7,
     cwe=("CWE-601", "CWE-644"),
 )

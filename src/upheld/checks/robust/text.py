@@ -54,7 +54,7 @@ REQUIREMENT = Requirement(
         "the behavior of software that receives JSON texts containing such values is unpredictable",
     ),
     catalogue=("ROB-02",),
-    reads=("normalised",),
+    reads=("normalised", "secrets"),
     cost=6,
     owasp="API8:2023",
     cwe=("CWE-20", "CWE-176"),

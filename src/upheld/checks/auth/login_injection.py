@@ -89,10 +89,9 @@ def converse(lane: Lane) -> Conversation:
             yield from elsewhere()
         answer: Response = yield from send(request)
         if let_in(lane, answer) or crashed(answer):
-            what = "somebody is let in" if answer.ok else describe(answer)
             return Finding(
                 expected="400, 401, 403, 404, 413 or 422",
-                actual=f"{answer.status} for {says}: {what}",
+                actual=f"{answer.status}: somebody is let in" if answer.ok else describe(answer),
                 sent=f"a login with {says}",
                 origin=f"{'in' if answer.ok else 'crash'}: {says}",
                 request=request,

@@ -140,9 +140,10 @@ def _judged(absent: list[float], present: list[float], request: Request, *, fina
                 sent="failed logins in turn: of users that do not exist, and of one that does with a wrong password",
                 request=request,
             )
+        if not final:
+            return None
         if p < CHANCE:
-            reason = f"the times scatter too much to tell: {times}, p = {p:.2f})"
-            return Unproven(reason, "run it on an idle machine") if final else None
+            return Unproven(f"the times scatter too much to tell, on a machine that is not idle: {times}, p = {p:.2f})")
     return Kept(f"{times})")
 
 

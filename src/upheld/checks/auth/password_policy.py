@@ -99,7 +99,8 @@ def converse(lane: Lane) -> Conversation:
             continue
         judged.append(says)
         if answer.ok != wanted:
-            faults.append((f"{says}: refused, {describe(answer)}" if wanted else f"{says}: {answer.status}", request))
+            shown = f"refused with {describe(answer)}" if wanted else f"taken with {answer.status}"
+            faults.append((f"{says}: {shown}", request))
     if faults:
         return Finding(
             expected=f"a 4xx for fewer than {least} characters, the commonest passwords and the user's own name; a 2xx for "
@@ -117,7 +118,7 @@ def _probes(lane: Lane, least: int, most: int) -> Iterator[tuple[str, Session, b
         yield f"{least - 1} characters", newcomer(lane, _strong(lane, least - 1)), False
     for word in _COMMON:
         if least <= len(word) <= most:
-            yield f"'{word}'", newcomer(lane, word), False
+            yield f"{word} itself", newcomer(lane, word), False
     namesake = newcomer(lane, "")
     if least <= len(namesake.user) <= most:
         yield "the user's own name", replace(namesake, password=namesake.user), False

@@ -63,7 +63,7 @@ REQUIREMENT = Requirement(
     ),
     catalogue=("AUTH-03",),
     reads=("identities", "auth.scheme", "volatile"),
-    cost=8,
+    cost=9,
     owasp="API2:2023",
     cwe=("CWE-598", "CWE-178"),
 )
@@ -108,7 +108,7 @@ def converse(lane: Lane) -> Conversation:
         return Finding(
             expected=f"the same as without credentials ({nobody.status}), or 400",
             actual=f"{response.status}: the token in the URL was taken",
-            sent="a good token as ?access_token=, no Authorization field",
+            sent="a good token in the query, as access_token, and no Authorization field",
             required="a token in the URL is ignored",
             origin="query",
             request=probe,
@@ -136,7 +136,7 @@ def _beside(lane: Lane, request: Request, mine: Response, session: Session) -> M
         return Finding(
             expected=f"the answer that {session.name}, whose token is in the header, gets; or 400 or 401",
             actual=f"{both.status} with what {other.name} gets, whose token is in the URL",
-            sent=f"{session.name}'s token in Authorization, {other.name}'s as ?access_token=",
+            sent=f"{session.name}'s token in Authorization, {other.name}'s in the query as access_token",
             required="a token in the URL is ignored",
             origin="query",
             request=probe,

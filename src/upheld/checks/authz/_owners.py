@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 GONE: Mapping[str, str] = {"": "it is gone"}
 
+OWNERS = (
+    "owner_id", "user_id", "owner", "user", "account_id", "customer_id", "author_id", "author", "created_by", "creator_id",
+    "member_id", "client_id", "tenant_id",
+)  # fmt: skip
+"""Names of properties and parameters that say whose a thing is, as `upheld.contract.words.key` writes them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Belonging:

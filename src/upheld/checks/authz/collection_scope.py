@@ -47,7 +47,7 @@ from upheld.check import (
     send,
 )
 from upheld.checks.authz._listing import PAGES, Listing, first_page, ids_in, listing
-from upheld.checks.authz._owners import Belonging, belonging, document, owned, pair
+from upheld.checks.authz._owners import OWNERS, Belonging, belonging, document, owned, pair
 from upheld.contract.words import key
 from upheld.exchange import Request, Response
 from upheld.steps import Move, access_token, discard, resources
@@ -72,10 +72,6 @@ REQUIREMENT = Requirement(
     cwe=("CWE-639",),
 )
 
-_OWNERS = (
-    "owner_id", "user_id", "owner", "user", "account_id", "customer_id", "author_id", "author", "created_by", "creator_id",
-    "member_id", "client_id",
-)  # fmt: skip
 _FILTERS = 3
 
 
@@ -160,19 +156,19 @@ def _filters(family: Resource, thing: Belonging) -> Iterator[tuple[tuple[str, st
     member = shown if isinstance(shown, dict) else {}
     token = access_token(thing.owner)
     subject = str(token.claims.get("sub", "")) if token is not None else ""
-    named = next((plain(member[name]) for name in member if key(name) in _OWNERS and _scalar(member[name])), "")
+    named = next((plain(member[name]) for name in member if key(name) in OWNERS and _scalar(member[name])), "")
     owner = named or subject or thing.owner.user
     paging = family.paging
     own = {paging.size, paging.position} if paging is not None else set()
     declared = {key(p.name): p.name for p in family.list.query_parameters if p.name not in own}
-    for name in _OWNERS:
+    for name in OWNERS:
         if name in declared:
             yield ((declared[name], owner),)
     undeclared = tuple((name, owner) for name in ("owner_id", "user_id") if name not in declared)
     if undeclared:
         yield undeclared
     properties = {key(name): value for name, value in member.items() if _scalar(value)}
-    same = [name for name in declared if name in properties and name not in _OWNERS]
+    same = [name for name in declared if name in properties and name not in OWNERS]
     yield from (((declared[name], plain(properties[name])),) for name in same[:_FILTERS])
 
 

@@ -10,12 +10,12 @@ from fastapi import Response
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
-from upheld.reference.api.access import User
+from upheld.reference.api.access import ProfileWriter, User
 from upheld.reference.api.deps import Services
 from upheld.reference.api.v1.routes.products import IfMatch
 from upheld.reference.core.problems import Problem, forbidden
 from upheld.reference.models import Order
-from upheld.reference.schemas.accounts import UserPage
+from upheld.reference.schemas.accounts import ProfilePatch, Role, UserOut, UserPage
 from upheld.reference.schemas.base import Uuid
 from upheld.reference.schemas.orders import OrderOut, OrderPage, Receipt
 from upheld.reference.schemas.products import ProductIn
@@ -137,7 +137,38 @@ def _products_from_anybody(ctx: Context) -> None:
     original = ctx.replace(ctx.app, "openapi", openapi)
 
 
+def _old_path_for_everybody(ctx: Context) -> None:
+    async def list_users(caller: User, services: Services) -> UserPage:
+        return await services.accounts.page(20, 0)
+
+    ctx.route("GET", "/api/v1/admin/users/", list_users, response_model=UserPage)
+
+
+class _ProfileOfAnyKind(ProfilePatch):
+    role: Role | None = None
+
+
+def _profile_with_a_role(ctx: Context) -> None:
+    async def update_me(patch: _ProfileOfAnyKind, caller: ProfileWriter, services: Services) -> UserOut:
+        # The service writes whatever columns the schema lets through.
+        return await services.accounts.change_profile(caller, patch)
+
+    ctx.route("PATCH", "/api/v1/users/me", update_me, response_model=UserOut)
+
+
 MUTANTS = (
+    Mutant(
+        name="authz/profile-with-a-role",
+        requirement="authz/mass-assignment",
+        says="Whoever changes their profile may send a role along, since one schema is for users and for administrators.",
+        apply=_profile_with_a_role,
+    ),
+    Mutant(
+        name="authz/old-path-for-everybody",
+        requirement="authz/side-doors",
+        says="The list of users kept an older path, with a slash at its end, and nobody asks for the role there.",
+        apply=_old_path_for_everybody,
+    ),
     Mutant(
         name="authz/products-from-anybody",
         requirement="authz/anonymous-write",

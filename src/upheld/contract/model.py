@@ -109,6 +109,11 @@ class Operation:
         codes = [int(code) for code in self.responses if code.isdigit() and code.startswith("2")]
         return min(codes) if codes else None
 
+    @property
+    def redirects(self) -> bool:
+        """It documents no 2xx but a redirect: where it goes is its whole answer."""
+        return self.success is None and any(code.startswith("3") for code in self.responses)
+
     def response_for(self, status: int) -> ResponseSpec | None:
         """The documented answer: the exact code, else its ``nXX`` range, else ``default`` (OAS 3.1 Responses Object)."""
         code = str(status)

@@ -63,7 +63,10 @@ REQUIREMENT = Requirement(
 
 
 def subjects(contract: Contract) -> Subjects:
-    return operations(contract, lambda op: op.method == "GET" and not _streams(op), "the contract has no GET")
+    def has_content(op: Operation) -> bool:
+        return op.method == "GET" and not op.redirects and not _streams(op)
+
+    return operations(contract, has_content, "the contract has no GET")
 
 
 def converse(lane: Lane) -> Conversation:

@@ -70,7 +70,10 @@ _OCTETS = {"%00": "up%00held", "%ff": "up%ffheld"}
 
 def subjects(contract: Contract) -> Subjects:
     in_bodies = sampled(contract, lambda op: _member(contract, op) is not None, 4, "no free text in any body")
-    elsewhere = sampled(contract, lambda op: op.safe and any(_parameters(contract, op)), 4, "no text in any parameter")
+    def read_by_text(op: Operation) -> bool:
+        return op.safe and not op.redirects and any(_parameters(contract, op))
+
+    elsewhere = sampled(contract, read_by_text, 4, "no text in any parameter")
     found = [s for some in (in_bodies, elsewhere) if isinstance(some, list) for s in some]
     return list(dict.fromkeys(found)) or NotApplicable("no operation takes a text")
 

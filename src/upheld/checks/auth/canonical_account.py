@@ -2,18 +2,18 @@
 
 ## What it requires
 
-An address that is taken, in capitals or with a space before it, is refused at registration (409, 422, 400); or it makes another account, whose
-password does not open the first one.
+An address that is taken, in capitals or with a space before it, is refused at registration (409, 422, 400); or it makes another
+account, whose password does not open the first one.
 
 ## Why
 
-Where registration compares addresses letter by letter and something behind it does not, a stranger registers `ALICE@example.com` with a password of their own and
-is Alice.
+Where registration compares addresses letter by letter and something behind it does not, a stranger registers
+`ALICE@example.com` with a password of their own and is Alice.
 
 ## What it sends
 
-A registration and a login of its own, then a registration of the same address in capitals, and one with a space before it. Only where one of them
-succeeds, two logins with the new password, and who it is.
+A registration and a login of its own, then a registration of the same address in capitals, and one with a space before it. Only
+where one of them succeeds, two logins with the new password, and who it is.
 
 ## Example of a breach
 
@@ -21,7 +21,8 @@ succeeds, two logins with the new password, and who it is.
 
 ## When to waive it
 
-Never for what it accuses of. Local parts that differ in case are different mailboxes by RFC 5321, and two accounts for them keep this requirement.
+Never for what it accuses of. Local parts that differ in case are different mailboxes by RFC 5321, and two accounts for them
+keep this requirement.
 """
 
 from __future__ import annotations

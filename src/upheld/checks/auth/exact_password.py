@@ -2,19 +2,19 @@
 
 ## What it requires
 
-Every octet of a password counts: behind the 72nd and behind a NUL, upper and lower case, spaces at both ends. A password that the service can't take in
-full it refuses with a 4xx when it is set.
+Every octet of a password counts: behind the 72nd and behind a NUL, upper and lower case, spaces at both ends. A password that
+the service can't take in full it refuses with a 4xx when it is set.
 
 ## Why
 
-bcrypt reads 72 octets and stops, or at a NUL; frameworks trim strings; old systems fold case. Each makes other passwords open the account than
-the one that was chosen, and nobody notices, since the right one works.
+bcrypt reads 72 octets and stops, or at a NUL; frameworks trim strings; old systems fold case. Each makes other passwords open
+the account than the one that was chosen, and nobody notices, since the right one works.
 
 ## What it sends
 
-Up to four accounts of its own: one with capitals and spaces in its password, one with 73 octets in fewer characters, one with 73 octets in 73
-characters where the former was refused, one with a NUL. Into each it logs in as registered, as the control, and then with a password that differs in that one
-respect.
+Up to four accounts of its own: one with capitals and spaces in its password, one with 73 octets in fewer characters, one with
+73 octets in 73 characters where the former was refused, one with a NUL. Into each it logs in as registered, as the control, and
+then with a password that differs in that one respect.
 
 ## Example of a breach
 

@@ -2,19 +2,20 @@
 
 ## What it requires
 
-A login of a user whom nobody knows takes about as long as one with a wrong password: less than a third and 60 ms apart, by the medians.
+A login of a user whom nobody knows takes about as long as one with a wrong password: less than a third and 60 ms apart, by the
+medians.
 
 ## Why
 
-Verifying a password costs a quarter of a second on purpose. A service that does it only for users that exist answers everybody else at once, and
-who has an account can be read off a clock, however alike the answers are.
+Verifying a password costs a quarter of a second on purpose. A service that does it only for users that exist answers everybody
+else at once, and who has an account can be read off a clock, however alike the answers are.
 
 ## What it sends
 
-Two logins that do not count, then six pairs, on a fresh connection each, from several source addresses so that no quota is used up by more than half: a
-user that does not exist, and one made for the occasion with a wrong password, the first of the pair in turn. Four pairs more where six do not
-decide. Both of each pair meet the same load of the machine; what is compared are ranks (Mann–Whitney U, one-sided, p < 0.01) and medians, and
-only a large difference counts.
+Two logins that do not count, then six pairs, on a fresh connection each, from several source addresses so that no quota is used
+up by more than half: a user that does not exist, and one made for the occasion with a wrong password, the first of the pair in
+turn. Four pairs more where six do not decide. Both of each pair meet the same load of the machine; what is compared are ranks
+(Mann–Whitney U, one-sided, p < 0.01) and medians, and only a large difference counts.
 
 `--quick` leaves it out: these are twenty logins, which cost a service that hashes well five seconds of a core.
 

@@ -2,18 +2,19 @@
 
 ## What it requires
 
-Whatever stands in Authorization that is no credential — nothing, a scheme without a token, 16 KiB, octets outside ASCII, too many parts, two
-fields, a list, a NUL, JSON — is answered with 400, 401, 403 or, for its size, 431 or another 4xx; or the connection is closed.
+Whatever stands in Authorization that is no credential — nothing, a scheme without a token, 16 KiB, octets outside ASCII, too
+many parts, two fields, a list, a NUL, JSON — is answered with 400, 401, 403 or, for its size, 431 or another 4xx; or the
+connection is closed.
 
 ## Why
 
-This field is parsed before anybody is known, so everybody can send it anything. Code that splits it and takes the second part fails on the first client
-that sends one part.
+This field is parsed before anybody is known, so everybody can send it anything. Code that splits it and takes the second part
+fails on the first client that sends one part.
 
 ## What it sends
 
-To one harmless operation, as raw octets since client libraries refuse some of them: ten malformed fields, each on a connection of its own. A good
-credential and none at all come first, as controls.
+To one harmless operation, as raw octets since client libraries refuse some of them: ten malformed fields, each on a connection
+of its own. A good credential and none at all come first, as controls.
 
 ## Example of a breach
 

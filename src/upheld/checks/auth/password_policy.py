@@ -2,19 +2,19 @@
 
 ## What it requires
 
-A registration with a password of fewer characters than `auth.password.min` (8 where it is not stated) is refused, and so are the first passwords
-on every list and the user's own name. One of 64 characters is taken (or of `auth.password.max_bytes`, where that is less), and so is a long phrase of lower-case
-letters alone.
+A registration with a password of fewer characters than `auth.password.min` (8 where it is not stated) is refused, and so are
+the first passwords on every list and the user's own name. One of 64 characters is taken (or of `auth.password.max_bytes`, where
+that is less), and so is a long phrase of lower-case letters alone.
 
 ## Why
 
-Length is what makes a password hard to guess. Rules about digits and capitals make people write `Password1!`, and a limit of 20 characters shuts
-out password managers.
+Length is what makes a password hard to guess. Rules about digits and capitals make people write `Password1!`, and a limit of 20
+characters shuts out password managers.
 
 ## What it sends
 
-Up to eight registrations of unique users, each from another source address: an ordinary strong password as the control, then one for each rule. A
-password that the document itself refuses (`maxLength`, `pattern`) is not tried.
+Up to eight registrations of unique users, each from another source address: an ordinary strong password as the control, then
+one for each rule. A password that the document itself refuses (`maxLength`, `pattern`) is not tried.
 
 ## Example of a breach
 

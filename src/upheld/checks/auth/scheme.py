@@ -2,18 +2,18 @@
 
 ## What it requires
 
-`bearer` and `BEARER` are the same scheme as `Bearer`. A token in `?access_token=` without an Authorization field lets nobody in, and
-beside one it does not change who is asking.
+`bearer` and `BEARER` are the same scheme as `Bearer`. A token in `?access_token=` without an Authorization field lets nobody
+in, and beside one it does not change who is asking.
 
 ## Why
 
-Clients, gateways and libraries write the scheme as they like. URLs end up in logs, histories and Referer fields; a token that works there is a
-token that leaks there.
+Clients, gateways and libraries write the scheme as they like. URLs end up in logs, histories and Referer fields; a token that
+works there is a token that leaks there.
 
 ## What it sends
 
-To one harmless operation: the same token under `Bearer`, `bearer` and `BEARER`; no credentials at all; the token in the query; one
-identity's token in the header with another's in the query.
+To one harmless operation: the same token under `Bearer`, `bearer` and `BEARER`; no credentials at all; the token in the query;
+one identity's token in the header with another's in the query.
 
 ## Example of a breach
 
@@ -21,8 +21,8 @@ identity's token in the header with another's in the query.
 
 ## When to waive it
 
-For operations that browsers call without being able to set a field (WebSocket, EventSource, downloads), where the token in the URL is short-lived and
-made for that alone.
+For operations that browsers call without being able to set a field (WebSocket, EventSource, downloads), where the token in the
+URL is short-lived and made for that alone.
 """
 
 from __future__ import annotations

@@ -82,6 +82,11 @@ def tap(lane: Lane, session: Session | None) -> Generator[Action, Any, Request]:
     return with_body(request, {}, step.media_type)
 
 
+def ways(lane: Lane) -> tuple[Knock, ...]:
+    """How to ask for a token of the key, the way that costs the service least first."""
+    return (knock,) if _hashing(lane) is None else (tap, knock)
+
+
 def _hashing(lane: Lane) -> Step | None:
     steps = (lane.contract.auth.login, lane.contract.auth.register)
     return next((step for step in steps if step and step.operation == lane.operation and step.body is not None), None)
@@ -92,9 +97,8 @@ def exhaust(lane: Lane, session: Session | None) -> Generator[Action, Any, tuple
 
     Where a limiter counts only what has come through the validation, taps are free, and it takes whole requests.
     """
-    ways: tuple[Knock, ...] = (knock,) if _hashing(lane) is None else (tap, knock)
     count = 0
-    for how in ways:
+    for how in ways(lane):
         admitted, refused = yield from drain(lane, session, how)
         count += len(admitted)
         if refused is not None:

@@ -55,8 +55,8 @@ REQUIREMENT = Requirement(
     clause=Clause(
         "RFC 8725 §3.10, RFC 7515 §4.1.11",
         "https://www.rfc-editor.org/rfc/rfc8725#section-3.10",
-        "If the application does not perform appropriate validation of received claims […] the application should ensure "
-        "that this does not create SQL or LDAP injection vulnerabilities by validating and/or sanitizing the received value.",
+        'The "kid" (key ID) header is used by the relying application to perform key lookup. Applications should ensure that '
+        "this does not create SQL or LDAP injection vulnerabilities by validating and/or sanitizing the received value.",
     ),
     catalogue=("JWT-04",),
     reads=("auth.jwt.key_env", "identities"),

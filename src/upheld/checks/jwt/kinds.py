@@ -59,8 +59,8 @@ REQUIREMENT = Requirement(
     clause=Clause(
         "RFC 8725 §3.12",
         "https://www.rfc-editor.org/rfc/rfc8725#section-3.12",
-        "the validation rules applied by those applications MUST be written with mutually exclusive validation rules, rejecting "
-        "JWTs of the wrong kind.",
+        "If more than one kind of JWT can be issued by the same issuer, the validation rules for those JWTs MUST be written such "
+        "that they are mutually exclusive, rejecting JWTs of the wrong kind.",
     ),
     catalogue=("JWT-09",),
     reads=("auth.login", "auth.refresh"),

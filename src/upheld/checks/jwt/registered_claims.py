@@ -49,10 +49,10 @@ REQUIREMENT = Requirement(
     title="A token for later, from another issuer or for another audience is refused",
     level=MUST,
     clause=Clause(
-        "RFC 7519 §4.1.3 and §4.1.5, RFC 8725 §3.8",
-        "https://www.rfc-editor.org/rfc/rfc8725#section-3.8",
-        "the application MUST validate that the cryptographic keys used for the cryptographic operations in the JWT belong to "
-        "the issuer. If they do not, the application MUST reject the JWT.",
+        "RFC 8725 §3.8–3.9, RFC 7519 §4.1.5",
+        "https://www.rfc-editor.org/rfc/rfc8725#section-3.9",
+        "the relying party or application MUST validate the audience value, and if the audience value is not present or not "
+        "associated with the recipient, it MUST reject the JWT.",
     ),
     catalogue=("JWT-07",),
     reads=("auth.jwt.key_env", "auth.jwt.iss", "auth.jwt.aud", "identities"),

@@ -76,9 +76,10 @@ def converse(lane: Lane) -> Conversation:
         return NotApplicable(f"tokens are signed with {token.alg or 'no algorithm'}, which has no secret to guess")
     word = guess(token, lane.contract)
     if word is not None:
+        secret = f"the secret {word!r}" if word else "an empty secret"
         return Finding(
             expected=f"a random secret of at least {_octets(token.alg)} octets",
-            actual=f"the signature fits the secret {word!r}" if word else "the signature fits an empty secret",
+            actual=f"the signature fits {secret}: whoever knows that signs tokens",
             sent=f"nothing: well-known secrets were tried offline on the {token.alg} signature of one access token",
         )
     try:

@@ -16,7 +16,7 @@ CHECKS = catalogue()
 
 
 class Locks:
-    """Ten failed logins of one user, and whatever follows is 403."""
+    """Four failed logins of one user, and whatever follows is 403."""
 
     def __init__(self) -> None:
         self.failed = 0

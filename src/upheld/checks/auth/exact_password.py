@@ -22,7 +22,7 @@ Registered with 73 octets, an account is opened by the same 72 and another last 
 
 ## When to waive it
 
-Never. Where passwords are hashed by somebody else's directory, say so in the reason.
+Only while passwords are verified by a directory that is not yours to change.
 """
 
 from __future__ import annotations

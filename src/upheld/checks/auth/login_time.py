@@ -2,8 +2,8 @@
 
 ## What it requires
 
-A login of a user whom nobody knows takes about as long as one with a wrong password: less than a third and 60 ms apart, by the
-medians.
+A login with a wrong password takes about as long as one of a user whom nobody knows: by the medians less than three times as
+long, and less than 60 ms longer.
 
 ## Why
 

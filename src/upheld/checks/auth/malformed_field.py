@@ -2,9 +2,8 @@
 
 ## What it requires
 
-Whatever stands in Authorization that is no credential — nothing, a scheme without a token, 16 KiB, octets outside ASCII, too
-many parts, two fields, a list, a NUL, JSON — is answered with 400, 401, 403 or, for its size, 431 or another 4xx; or the
-connection is closed.
+Whatever stands in Authorization and is no credential is answered with 400, 401, 403 or, for its size, 431; or the connection is
+closed. That is: nothing, a scheme without a token, 16 KiB, octets outside ASCII, too many parts, two fields, a list, a NUL, JSON.
 
 ## Why
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from upheld.check import CannotProve, Lane, send, sign_in
+from upheld.check import CannotProve, Lane, Unproven, send, sign_in
 from upheld.exchange import NotJson, Request, Response, Session
 from upheld.steps import Move, describe, make, member_path
 from upheld.steps.values import plain
@@ -69,6 +69,8 @@ def pair(lane: Lane, family: Resource, *, fresh: bool = False) -> Move:
     role = allowed[0] if allowed else None
     owner: Session = yield from sign_in(role)
     other: Session = yield from sign_in(role, fresh=fresh)
+    if owner.user and owner.user == other.user:
+        raise CannotProve("it takes two people of one role, and there is one", "identities: {bob: {role: user}}")
     return owner, other
 
 
@@ -82,6 +84,27 @@ def belonging(lane: Lane, family: Resource, owner: Session, other: Session) -> M
     if not shown.ok:
         raise CannotProve(f"its owner can't read it either: {family.read.label} was answered with {describe(shown)}")
     return Belonging(family, owner, other, identifier, read, shown)
+
+
+def stated(contract: Contract) -> bool:
+    """upheld.yaml says whose things are whose; otherwise it is only inferred that members have owners."""
+    return bool(contract.policy.ownership.model_fields_set & {"foreign", "shared"})
+
+
+def lines(family: Resource) -> str:
+    """What to add to upheld.yaml where nothing is stated: one of the two."""
+    return f"ownership: {{shared: [{family.collection}]}}   # or, if they have owners:  ownership: {{foreign: 404}}"
+
+
+def shared_by_design(lane: Lane, family: Resource, read: Request, other: Session) -> Move:
+    """``unproven = yield from shared_by_design(…)``: everybody may read it and nobody says that it has an owner, or None."""
+    if stated(lane.contract):
+        return None
+    answer: Response = yield from send(read.as_(other))
+    if not answer.ok:
+        return None
+    maker = read.session.name if read.session else "its owner"
+    return Unproven(f"{other.name} may read what {maker} made, so it seems to be shared by design", lines(family))
 
 
 def statuses(contract: Contract) -> tuple[int, ...]:

@@ -47,7 +47,7 @@ from upheld.check import (
     send,
 )
 from upheld.checks.authz._listing import PAGES, Listing, first_page, ids_in, listing
-from upheld.checks.authz._owners import OWNERS, Belonging, belonging, document, owned, pair
+from upheld.checks.authz._owners import OWNERS, Belonging, belonging, document, lines, owned, pair, stated
 from upheld.contract.words import key
 from upheld.exchange import Request, Response
 from upheld.steps import Move, access_token, discard, resources
@@ -87,16 +87,20 @@ def subjects(contract: Contract) -> Subjects:
 def converse(lane: Lane) -> Conversation:
     family = lane.subject.resource
     assert family is not None
-    told = family.paging is not None and family.paging.total_pointer is not None
-    # Only of somebody who made nothing yet is it known what the total has to be.
+    told = (
+        family.paging is not None
+        and family.paging.total_pointer is not None
+        and lane.contract.auth.register is not None
+    )
+    # Only of somebody who made nothing yet is it known what the total has to be; nobody else is new.
     owner, other = yield from pair(lane, family, fresh=told)
     thing: Belonging = yield from belonging(lane, family, owner, other)
-    outcome: Outcome = yield from _judged(lane, family, thing)
+    outcome: Outcome = yield from _judged(lane, family, thing, counted=told)
     yield from discard(lane, family, thing.identifier, owner)
     return outcome
 
 
-def _judged(lane: Lane, family: Resource, thing: Belonging) -> Move:
+def _judged(lane: Lane, family: Resource, thing: Belonging, *, counted: bool) -> Move:
     owner, other = thing.owner, thing.other
     mine: Listing = yield from listing(lane, family, owner)
     if thing.identifier not in mine.ids:
@@ -107,7 +111,7 @@ def _judged(lane: Lane, family: Resource, thing: Belonging) -> Move:
         return outcome
     if not theirs.whole:
         return Unproven(f"{other.name}'s list has more than {PAGES} pages, and {owner.name}'s may be on the others")
-    if theirs.total is not None and theirs.total > len(theirs.ids):
+    if counted and theirs.total is not None and theirs.total > len(theirs.ids):
         return Finding(
             expected=f"a total of {len(theirs.ids)}, the members that {other.name} is shown on all pages",
             actual=f"a total of {theirs.total}: it counts what belongs to others",
@@ -128,16 +132,14 @@ def _judged(lane: Lane, family: Resource, thing: Belonging) -> Move:
 def _shown(lane: Lane, thing: Belonging, request: Request) -> Move:
     """A list shows it to the other: is that an accident?"""
     answer: Response = yield from send(thing.read.as_(thing.other))
-    ownership, collection = lane.contract.policy.ownership, thing.family.collection
-    stated = ownership.model_fields_set & {"foreign", "shared"}
-    if answer.ok and not stated:
+    if answer.ok and not stated(lane.contract):
         return Unproven(
             f"{request.method} {request.target} shows {thing.other.name} what {thing.owner.name} made, who may read it "
             "too: shared by design, or nobody is asked whose it is",
-            f"ownership: {{shared: [{collection}]}}   # or, if they have owners:  ownership: {{foreign: 404}}",
+            lines(thing.family),
         )
     reading = (
-        f"the contract does not list {collection} under ownership.shared"
+        f"the contract does not list {thing.family.collection} under ownership.shared"
         if answer.ok
         else f"{thing.other.name} may not read it ({answer.status})"
     )

@@ -46,7 +46,17 @@ from upheld.check import (
     Unproven,
     send,
 )
-from upheld.checks.authz._owners import Belonging, above, belonging, document, owned, pair, stranger
+from upheld.checks.authz._owners import (
+    Belonging,
+    above,
+    belonging,
+    document,
+    lines,
+    owned,
+    pair,
+    shared_by_design,
+    stranger,
+)
 from upheld.contract.links import body_links
 from upheld.contract.words import key, singular
 from upheld.exchange import Request, Response
@@ -93,7 +103,7 @@ def converse(lane: Lane) -> Conversation:
     parent = _below(lane.contract, operation)
     if parent is not None:
         owner, other = yield from pair(lane, parent)
-        outcome: Outcome = yield from (_read_below if operation.safe else _added_below)(lane, parent, owner, other)
+        outcome: Outcome = yield from _beneath(lane, parent, owner, other)
         return outcome
     named = _query(lane.contract, operation)
     if named is not None:
@@ -116,9 +126,20 @@ def _below(contract: Contract, operation: Operation) -> Resource | None:
     return family if family is not None and operation.path.rstrip("/") != family.member.rstrip("/") else None
 
 
-def _read_below(lane: Lane, parent: Resource, owner: Session, other: Session) -> Move:
+def _beneath(lane: Lane, parent: Resource, owner: Session, other: Session) -> Move:
     request: Request = yield from valid_request(lane, lane.operation, owner)
     identifier = _id_in(parent, request)
+    assert parent.read is not None
+    read = Request("GET", _above(parent, request), session=owner, operation=parent.read.label)
+    outcome: Outcome | None = yield from shared_by_design(lane, parent, read, other)
+    if outcome is None:
+        judge = _read_below if lane.operation.safe else _added_below
+        outcome = yield from judge(lane, parent, request, owner, other)
+    yield from discard(lane, parent, identifier, owner)
+    return outcome
+
+
+def _read_below(lane: Lane, parent: Resource, request: Request, owner: Session, other: Session) -> Move:
     children = lane.contract.resource_of(lane.operation)
     if children is not None and children.list == lane.operation and children.create is not None:
         plain = Request("POST", request.path, session=owner, operation=children.create.label)
@@ -127,8 +148,7 @@ def _read_below(lane: Lane, parent: Resource, owner: Session, other: Session) ->
     def at(wanted: str) -> Request:
         return request.with_(path=_at(parent, request, wanted))
 
-    outcome = yield from _judged_read(lane, at, identifier, other)
-    yield from discard(lane, parent, identifier, owner)
+    outcome = yield from _judged_read(lane, at, _id_in(parent, request), other)
     return outcome
 
 
@@ -161,9 +181,7 @@ def _judged_read(lane: Lane, at: Any, identifier: str, other: Session) -> Move:
     )
 
 
-def _added_below(lane: Lane, parent: Resource, owner: Session, other: Session) -> Move:
-    request: Request = yield from valid_request(lane, lane.operation, owner)
-    identifier = _id_in(parent, request)
+def _added_below(lane: Lane, parent: Resource, request: Request, owner: Session, other: Session) -> Move:
     control: Response = yield from send(request)
     if not control.ok:
         raise CannotProve(f"the control request {lane.operation.label} was answered with {describe(control)}")
@@ -171,13 +189,17 @@ def _added_below(lane: Lane, parent: Resource, owner: Session, other: Session) -
     answer: Response = yield from send(foreign)
     outcome: Outcome = Kept(f"{answer.status} for {other.name}, {control.status} for {owner.name}")
     if answer.ok:
-        nowhere = foreign.with_(path=_at(parent, request, stranger(lane, identifier)))
+        nowhere = foreign.with_(path=_at(parent, request, stranger(lane, _id_in(parent, request))))
         nothing: Response = yield from send(nowhere)
         outcome = _told(lane, foreign, answer, nothing, f"below what belongs to {owner.name}")
     elif answer.status >= 500:
         raise CannotProve(f"{lane.operation.label} as {other.name} was answered with {describe(answer)}")
-    yield from discard(lane, parent, identifier, owner)
     return outcome
+
+
+def _above(parent: Resource, request: Request) -> str:
+    """The path of the parent that the request names."""
+    return "/".join(request.path.split("/")[: parent.member.rstrip("/").count("/") + 1])
 
 
 def _id_in(parent: Resource, request: Request) -> str:
@@ -235,7 +257,7 @@ def _named(lane: Lane, name: str, family: Resource) -> Move:
         if readable.ok:
             outcome = Unproven(
                 f"{other.name} may read what {owner.name} made, so it seems to be shared by design",
-                f"ownership: {{shared: [{family.collection}]}}",
+                lines(family),
             )
     elif answer.status >= 500:
         raise CannotProve(f"{operation.label} as {other.name} was answered with {describe(answer)}")

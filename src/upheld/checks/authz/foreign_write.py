@@ -15,7 +15,8 @@ member up by its id, and nobody asks whose it is.
 One identity makes a member. Another of the same role sends a valid request to change it; then its owner reads it again. Last, the
 owner sends the same request, which has to be carried out: only then does the refusal mean something.
 
-A 2xx alone accuses nobody: some services answer `DELETE` with 204 whatever is named. It is a breach when the member is changed
+Where upheld.yaml states no ownership and the other may read the member as well, it seems to be everybody's: unproven. A 2xx alone
+accuses nobody either: some services answer `DELETE` with 204 whatever is named. It is a breach when the member is changed
 afterwards, or when an id that names nothing is refused where the foreign one is not.
 
 ## Example of a breach
@@ -47,7 +48,18 @@ from upheld.check import (
     Unproven,
     send,
 )
-from upheld.checks.authz._owners import GONE, above, differing, document, pair, promised, state, statuses, stranger
+from upheld.checks.authz._owners import (
+    GONE,
+    above,
+    differing,
+    document,
+    pair,
+    promised,
+    shared_by_design,
+    state,
+    statuses,
+    stranger,
+)
 from upheld.exchange import Request, Response, Session
 from upheld.steps import Move, describe, discard, operations, valid_request
 from upheld.steps.values import plain
@@ -98,6 +110,9 @@ def converse(lane: Lane) -> Conversation:
     assert family is not None
     owner, other = yield from pair(lane, family)
     aim = yield from _aim(lane, operation, family, owner)
+    unproven: Unproven | None = yield from shared_by_design(lane, family, aim.read, other)
+    if unproven is not None:
+        return unproven
     foreign = aim.request.as_(other)
     answer: Response = yield from send(foreign)
     seen: Response = yield from send(aim.read)

@@ -83,7 +83,8 @@ _PLAIN = re.compile(
 )
 _LEAST = 8
 _CURSORS = frozenset({"cursor", "next", "previous", "prev", "after", "before", "page", "continuation"})
-_GIVES = frozenset({"auth", "login", "signin", "token", "tokens", "oauth", "session", "sessions", "sso", "refresh", "invite", "invites",
+_OF_SESSIONS = frozenset({"auth", "login", "signin", "token", "tokens", "oauth", "session", "sessions", "sso"})
+_GIVES = _OF_SESSIONS | frozenset({"refresh", "invite", "invites",
                     "invitation", "invitations", "key", "keys", "register", "signup", "credentials", "share", "presign"})  # fmt: skip
 
 
@@ -183,7 +184,7 @@ def _gives(contract: Contract, operation: Operation) -> bool:
     if auth.api_keys is not None and auth.api_keys.create == operation:
         return True
     said = {word for segment in operation.path.split("/") for word in words(segment)}
-    return not operation.safe and bool(said & _GIVES)
+    return bool(said & (_OF_SESSIONS if operation.safe else _GIVES))
 
 
 @lru_cache(maxsize=4096)

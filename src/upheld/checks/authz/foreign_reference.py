@@ -15,8 +15,8 @@ and forget that it is one.
 One identity makes a member, with a child where there are children. Another of the same role asks for what is below it, adds something
 below it, or names it in a request that is right otherwise. The controls: the owner is shown it, and the other's own id is taken.
 
-Any 4xx is a refusal here, and so is a list without the owner's things. Naming a foreign thing is a breach only where the caller may not read
-it and an id that names nothing is refused.
+Any 4xx is a refusal here, and so is a list without the owner's things. A breach is told only where the other may not read the thing itself
+(that would be authz/foreign-read's to tell), and where an id that names nothing is answered differently.
 
 ## Example of a breach
 
@@ -37,7 +37,6 @@ from upheld.check import (
     Clause,
     Conversation,
     Example,
-    Finding,
     Kept,
     Lane,
     Outcome,
@@ -50,13 +49,12 @@ from upheld.checks.authz._owners import (
     Belonging,
     above,
     belonging,
-    document,
-    lines,
     owned,
     pair,
     shared_by_design,
     stranger,
 )
+from upheld.checks.authz._told import judged_read, told
 from upheld.contract.links import body_links
 from upheld.contract.words import key, singular
 from upheld.exchange import Request, Response
@@ -111,7 +109,8 @@ def converse(lane: Lane) -> Conversation:
         owner, other = yield from pair(lane, family)
         thing: Belonging = yield from belonging(lane, family, owner, other)
         request: Request = yield from valid_request(lane, operation, owner)
-        outcome = yield from _judged_read(lane, _asking(request, name), thing.identifier, other)
+        shared: Unproven | None = yield from shared_by_design(lane, family, thing.read, other, even_if_stated=True)
+        outcome = shared or (yield from judged_read(lane, _asking(request, name), thing.identifier, other))
         yield from discard(lane, family, thing.identifier, owner)
         return outcome
     outcome = yield from _named(lane, *next(iter(_body(lane.contract, operation).items())))
@@ -131,7 +130,7 @@ def _beneath(lane: Lane, parent: Resource, owner: Session, other: Session) -> Mo
     identifier = _id_in(parent, request)
     assert parent.read is not None
     read = Request("GET", _above(parent, request), session=owner, operation=parent.read.label)
-    outcome: Outcome | None = yield from shared_by_design(lane, parent, read, other)
+    outcome: Outcome | None = yield from shared_by_design(lane, parent, read, other, even_if_stated=True)
     if outcome is None:
         judge = _read_below if lane.operation.safe else _added_below
         outcome = yield from judge(lane, parent, request, owner, other)
@@ -148,37 +147,8 @@ def _read_below(lane: Lane, parent: Resource, request: Request, owner: Session, 
     def at(wanted: str) -> Request:
         return request.with_(path=_at(parent, request, wanted))
 
-    outcome = yield from _judged_read(lane, at, _id_in(parent, request), other)
+    outcome = yield from judged_read(lane, at, _id_in(parent, request), other)
     return outcome
-
-
-def _judged_read(lane: Lane, at: Any, identifier: str, other: Session) -> Move:
-    """Whether ``other`` is shown what the owner is shown at ``at(identifier)``."""
-    mine: Request = at(identifier)
-    first: Response = yield from send(mine)
-    if not first.ok:
-        raise CannotProve(f"the control request {mine.operation} was answered with {describe(first)}")
-    again: Response = yield from send(mine)
-    foreign = mine.as_(other)
-    answer: Response = yield from send(foreign)
-    if not answer.ok:
-        if answer.status >= 500:
-            raise CannotProve(f"{mine.operation} as {other.name} was answered with {describe(answer)}")
-        return Kept(f"{answer.status} for {other.name}")
-    nothing: Response = yield from send(at(stranger(lane, identifier)).as_(other))
-    shown, noise = _content(first, {}), _noise(first, again)
-    if nothing.ok and _content(nothing, noise) == _content(first, noise):
-        return Unproven(
-            f"{mine.operation} shows the same for an id that names nothing, so it can't be told whose it is"
-        )
-    if not shown or _content(answer, noise) != _content(first, noise):
-        return Kept(f"{answer.status} for {other.name}, without what its owner is shown")
-    return Finding(
-        expected=f"a 4xx, or nothing of what {mine.session.name if mine.session else 'its owner'} is shown",
-        actual=f"{answer.status}: {other.name} is shown the same",
-        sent=f"{mine.method} {mine.target} as its owner, then as {other.name}",
-        request=foreign,
-    )
 
 
 def _added_below(lane: Lane, parent: Resource, request: Request, owner: Session, other: Session) -> Move:
@@ -191,7 +161,7 @@ def _added_below(lane: Lane, parent: Resource, request: Request, owner: Session,
     if answer.ok:
         nowhere = foreign.with_(path=_at(parent, request, stranger(lane, _id_in(parent, request))))
         nothing: Response = yield from send(nowhere)
-        outcome = _told(lane, foreign, answer, nothing, f"below what belongs to {owner.name}")
+        outcome = told(lane, foreign, answer, nothing, f"below what belongs to {owner.name}")
     elif answer.status >= 500:
         raise CannotProve(f"{lane.operation.label} as {other.name} was answered with {describe(answer)}")
     return outcome
@@ -251,14 +221,9 @@ def _named(lane: Lane, name: str, family: Resource) -> Move:
         f"{answer.status} for what belongs to {owner.name}, {taken.status} for what is {other.name}'s"
     )
     if answer.ok:
-        readable: Response = yield from send(thing.read.as_(other))
+        shared: Unproven | None = yield from shared_by_design(lane, family, thing.read, other, even_if_stated=True)
         nothing: Response = yield from send(_naming(lane, control, name, stranger(lane, thing.identifier)))
-        outcome = _told(lane, foreign, answer, nothing, f"with a {name} that belongs to {owner.name}")
-        if readable.ok:
-            outcome = Unproven(
-                f"{other.name} may read what {owner.name} made, so it seems to be shared by design",
-                lines(family),
-            )
+        outcome = shared or told(lane, foreign, answer, nothing, f"with a {name} that belongs to {owner.name}")
     elif answer.status >= 500:
         raise CannotProve(f"{operation.label} as {other.name} was answered with {describe(answer)}")
     for made in (taken, answer):
@@ -274,35 +239,6 @@ def _naming(lane: Lane, request: Request, name: str, identifier: str) -> Request
     if identifier.encode() not in (named.body or b""):
         raise CannotProve(f"no valid body of {lane.operation.label} was found that names a {name}")
     return named
-
-
-# -- what the answers tell -----------------------------------------------------------------------------------------------
-
-
-def _told(lane: Lane, foreign: Request, answer: Response, nothing: Response, how: str) -> Outcome:
-    if nothing.ok:
-        return Unproven(f"{lane.operation.label} takes ids that name nothing as well, so nothing is looked up by them")
-    return Finding(
-        expected="a 4xx, as for an id that names nothing",
-        actual=f"{answer.status} {how}; an id that names nothing is answered with {nothing.status}",
-        sent=f"{lane.operation.label} {how}, as {foreign.session.name if foreign.session else 'nobody'}",
-        request=foreign,
-    )
-
-
-def _noise(first: Response, again: Response) -> Mapping[str, None]:
-    """Properties that differ from one look to the next."""
-    before, after = document(first), document(again)
-    if not isinstance(before, dict) or not isinstance(after, dict):
-        return {}
-    return {name: None for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-
-
-def _content(response: Response, noise: Mapping[str, None]) -> Any:
-    value = document(response)
-    if isinstance(value, dict):
-        return {name: item for name, item in value.items() if name not in noise}
-    return response.body if value is None else value
 
 
 _NOTES = "/api/v1/orders/{order_id}/notes"

@@ -91,11 +91,19 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Timeline:
+    """What one key of a rate rule met, from when nobody had used it: (seconds since its first request, admitted), in order."""
+
+    points: tuple[tuple[float, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """The requirement was exercised and held. ``detail`` is said in reports."""
 
     detail: str = ""
     cells: tuple[Cell, ...] = ()
+    timeline: Timeline | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +124,7 @@ class Finding:
     """The request to paste as curl."""
     minimal: bool = False
     cells: tuple[Cell, ...] = ()
+    timeline: Timeline | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,22 @@ class CellResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineResult:
+    """How a rate rule treated one key, request by request, and what the rule promises."""
+
+    rule: str
+    """Label of the rule, ``POST /auth/login 10/60s``."""
+    operation: str
+    """Label of the operation that was sent."""
+    quota: int
+    window: float
+    """Seconds."""
+    algorithm: str
+    points: tuple[tuple[float, bool], ...]
+    """(seconds since the key's first request, admitted), in the order in which the answers came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """The verdict on one promise: a requirement applied to a subject."""
 
@@ -92,6 +108,8 @@ class Result:
     seconds: float = 0.0
     cells: tuple[CellResult, ...] = ()
     """What was found for each role, where the promise is decided role by role."""
+    timeline: TimelineResult | None = None
+    """What one key met, where a rate rule was studied."""
 
     @property
     def id(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
-from upheld.report import digest, matrix
+from upheld.report import digest, matrix, timeline
 from upheld.report.clean import visible
 from upheld.report.digest import Told
 from upheld.verdict import SCHEMA, Result, Run, Verdict
@@ -94,6 +94,8 @@ def _promise(result: Result) -> dict[str, Any]:
         promise.setdefault("reason", "")
     if result.cells:
         promise["cells"] = [{**asdict(cell), "verdict": cell.verdict.value} for cell in result.cells]
+    if result.timeline is not None:
+        promise["timeline"] = {**asdict(result.timeline), "summary": timeline.summary(result.timeline)}
     return promise | _evidence(result)
 
 

@@ -13,7 +13,7 @@ from upheld.report.curl import curl
 from upheld.report.mask import Masker
 from upheld.run.plan import Plan, Promise
 from upheld.run.watch import Sighting, Tally, Watch
-from upheld.verdict import CellResult, Evidence, Result, Verdict
+from upheld.verdict import CellResult, Evidence, Result, TimelineResult, Verdict
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
@@ -205,6 +205,23 @@ class Judge:
             waived_until=until,
             seconds=round(case.seconds, 3),
             cells=tuple(self._cell(cell, verdict) for cell in _cells(case)),
+            timeline=self._timeline(case),
+        )
+
+    def _timeline(self, case: Case) -> TimelineResult | None:
+        """What a key met, with what its rule promises."""
+        subject = case.promise.subject
+        rule = subject.rule or (self.contract.rate_rule(subject.operation) if subject.operation else None)
+        seen = case.outcome.timeline if isinstance(case.outcome, Kept | Finding) else None
+        if rule is None or seen is None:
+            return None
+        return TimelineResult(
+            rule=rule.label,
+            operation=subject.operation.label if subject.operation else rule.pattern,
+            quota=rule.quota,
+            window=rule.window,
+            algorithm=rule.algorithm,
+            points=seen.points,
         )
 
     def _cell(self, cell: Cell, whole: Verdict) -> CellResult:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
-from upheld.check import Action, CannotProve, Lane, NotApplicable, Subject, Subjects, Unproven, move, send
+from upheld.check import Action, CannotProve, Lane, NotApplicable, Subject, Subjects, Timeline, Unproven, move, send
 from upheld.exchange import Request, Response, Session
 from upheld.steps import caller, canary, plain_get, step_request, valid_request, with_body
 
@@ -132,6 +132,15 @@ def ceiling(rule: RateRule, admitted: list[Response]) -> int:
         0 if rule.algorithm in ("fixed-window", "moving-window") else math.ceil(seconds * rule.quota / rule.window)
     )
     return rule.quota + refilled
+
+
+def timeline(answers: Iterable[Response | None]) -> Timeline | None:
+    """What one fresh key met: all its answers, None where none came. Whatever is not refused with 429 was admitted."""
+    came = sorted((answer for answer in answers if answer is not None), key=lambda answer: answer.at)
+    if not came:
+        return None
+    begun = min(answer.at - answer.elapsed for answer in came)
+    return Timeline(tuple((round(max(0.0, answer.at - begun), 3), answer.status != 429) for answer in came))
 
 
 def took(admitted: list[Response]) -> float:

@@ -28,7 +28,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from upheld.check import MUST, Clause, Conversation, Example, Finding, Kept, Lane, Requirement, Subjects
-from upheld.checks.ratelimit._drain import ceiling, drain, knock, partition, rules, took
+from upheld.checks.ratelimit._drain import ceiling, drain, knock, partition, rules, timeline, took
 from upheld.exchange import Response
 
 if TYPE_CHECKING:
@@ -62,13 +62,15 @@ def converse(lane: Lane) -> Conversation:
     admitted, refused = yield from drain(lane, session)
     sent = f"{len(admitted) + (refused is not None)} × {lane.operation.label} in {took(admitted):.1f} s on a fresh key"
     request = yield from knock(lane, session)
+    seen = timeline([*admitted, refused])
     if refused is None:
-        seen = ", ".join(dict.fromkeys(str(r.status) for r in admitted))
+        statuses = ", ".join(dict.fromkeys(str(r.status) for r in admitted))
         return Finding(
             expected=f"{rule.quota} requests admitted, then 429",
-            actual=f"{len(admitted)} admitted, none refused ({seen})",
+            actual=f"{len(admitted)} admitted, none refused ({statuses})",
             sent=sent,
             request=request,
+            timeline=seen,
         )
     if len(admitted) < rule.quota:
         return Finding(
@@ -76,6 +78,7 @@ def converse(lane: Lane) -> Conversation:
             actual=f"refused after {len(admitted)}",
             sent=sent,
             request=request,
+            timeline=seen,
         )
     most = ceiling(rule, admitted)
     if len(admitted) > most:
@@ -84,8 +87,9 @@ def converse(lane: Lane) -> Conversation:
             actual=f"{len(admitted)} admitted",
             sent=sent,
             request=request,
+            timeline=seen,
         )
-    return Kept(f"{len(admitted)} admitted in {took(admitted):.1f} s, then 429")
+    return Kept(f"{len(admitted)} admitted in {took(admitted):.1f} s, then 429", timeline=seen)
 
 
 LOGIN = "POST /auth/login 10/60s"

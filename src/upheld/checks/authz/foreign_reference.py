@@ -223,7 +223,7 @@ def _named(lane: Lane, name: str, family: Resource) -> Move:
     if answer.ok:
         shared: Unproven | None = yield from shared_by_design(lane, family, thing.read, other, even_if_stated=True)
         nothing: Response = yield from send(_naming(lane, control, name, stranger(lane, thing.identifier)))
-        outcome = shared or told(lane, foreign, answer, nothing, f"with a {name} that belongs to {owner.name}")
+        outcome = shared or told(lane, foreign, answer, nothing, f"whose {name} belongs to {owner.name}")
     elif answer.status >= 500:
         raise CannotProve(f"{operation.label} as {other.name} was answered with {describe(answer)}")
     for made in (taken, answer):

@@ -175,7 +175,23 @@ def _aim(lane: Lane, operation: Operation, family: Resource, owner: Session) -> 
     if before is None or before is GONE:
         raise CannotProve(f"its owner can't read it: {family.read.label} was answered with {describe(first)}")
     second: Response = yield from send(read)
+    request = _different(lane, operation, request, before)
     return _Aim(request, read, before, differing(before, state(lane.contract, second)))
+
+
+def _different(lane: Lane, operation: Operation, request: Request, before: Mapping[str, str]) -> Request:
+    """The request with another text or number in it, where it says what is there already and so would change nothing."""
+    body = document(request)
+    schema = operation.body.json_schema if operation.body is not None else None
+    if schema is None or not isinstance(body, dict) or any(before.get(n) != plain(v) for n, v in body.items()):
+        return request
+    validator = lane.contract.validator(schema, "request")
+    for name, value in body.items():
+        other = lane.unique("w") if isinstance(value, str) else value + 1 if type(value) is int else None
+        if other is not None and validator.is_valid({**body, name: other}):
+            changed = request.with_json({**body, name: other})
+            return changed.with_headers(content_type=request.headers.get("content-type"))
+    return request
 
 
 def _done(aim: _Aim, after: Mapping[str, str] | None) -> bool:

@@ -139,7 +139,7 @@ def _what(pointer: str, value: str, password: str, hidden: frozenset[str], *, gi
         return "a JSON Web Token"
     named = _PASSWORD.fullmatch(name) or (shows and _SECRET.fullmatch(name))
     looks = len(value) >= _LEAST and " " not in value and not _MASKED.search(value) and not _PLAIN.fullmatch(value)
-    return f"a value of the name {name}" if named and looks else ""
+    return f"what looks like a {name}" if named and looks else ""
 
 
 @lru_cache(maxsize=4096)

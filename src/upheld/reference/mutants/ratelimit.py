@@ -42,6 +42,7 @@ MUTANTS = (
         requirement="ratelimit/quota",
         says="The limiter of the login compares with < where it means <=, and refuses the last request of the quota.",
         apply=_off_by_one,
+        also=("ratelimit/fields",),
     ),
     Mutant(
         name="ratelimit/refused-without-a-word",

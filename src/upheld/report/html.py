@@ -15,7 +15,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from upheld.report import charts, digest, matrix
+from upheld.report import charts, digest, matrix, timeline
 from upheld.report.clean import visible
 from upheld.report.digest import Told
 from upheld.verdict import Exit, LatencyRow, Result, Run, Verdict
@@ -62,6 +62,8 @@ def render(run: Run) -> str:
         flaky=[_finding(told, numbers) for told in digest.flaky(run)],
         matrix=_matrix(run, numbers),
         signs=SIGNS,
+        limits=_limits(run),
+        promise_number=lambda result: numbers[id(result)],
         unproven=digest.unproven(run),
         waived=digest.waived(run),
         requirements=_requirements(promises),
@@ -171,6 +173,16 @@ def _matrix(run: Run, numbers: dict[int, int]) -> dict[str, Any] | None:
         ],
         "legend": [(sign, said) for sign, (_, said) in SIGNS.items() if table.count(sign)],
     }
+
+
+def _limits(run: Run) -> dict[str, Any] | None:
+    """The timelines by rate rule, and which kinds of marks they have."""
+    rules = [
+        {"name": rule.name, "drawn": [(result, drawn) for result in rule.results if (drawn := timeline.draw(result))]}
+        for rule in timeline.rules(run)
+    ]
+    kinds = {mark.kind for rule in rules for _, drawn in rule["drawn"] for mark in drawn.marks}
+    return {"rules": rules, "kinds": kinds} if rules else None
 
 
 def _groups(promises: list[tuple[int, Result]]) -> dict[str, list[tuple[int, Result]]]:

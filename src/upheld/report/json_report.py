@@ -95,7 +95,7 @@ def _promise(result: Result) -> dict[str, Any]:
     if result.cells:
         promise["cells"] = [{**asdict(cell), "verdict": cell.verdict.value} for cell in result.cells]
     if result.timeline is not None:
-        promise["timeline"] = {**asdict(result.timeline), "summary": timeline.summary(result.timeline)}
+        promise["timeline"] = {**asdict(result.timeline), "summary": timeline.summary(result)}
     return promise | _evidence(result)
 
 

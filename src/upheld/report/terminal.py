@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from upheld.report import digest, matrix
+from upheld.report import digest, matrix, timeline
 from upheld.report.clean import one_line, visible
 from upheld.report.digest import Told, plural
 from upheld.report.live import live
@@ -80,6 +80,7 @@ class _Page:
             self._rest()
         self._load(run.load)
         self._groups()
+        self._limits()
         self._matrix()
         self._coverage()
         self._output()
@@ -211,6 +212,16 @@ class _Page:
             {place: _COLOURS[columns[at]] for place, at in enumerate(used, 1) if row[place] not in "·0"} for row in rows
         ]
         self._table(("", *(heads[at] for at in used)), rows, left={0}, styles=styles)
+        self._line()
+
+    def _limits(self) -> None:
+        """A line for each rate rule that was studied."""
+        rules = timeline.rules(self._run)
+        if not rules:
+            return
+        self._line(("limits", "bold"))
+        for rule in rules:
+            self._wrapped(f"{rule.name}: {timeline.summary(rule.first)}", indent=2, hang=2)
         self._line()
 
     def _matrix(self) -> None:

@@ -107,19 +107,25 @@ def promised(line: TimelineResult, at: float) -> int:
 # -- in words ------------------------------------------------------------------------------------------------------------
 
 
-def summary(line: TimelineResult) -> str:
-    """``10 admitted in 0.4 s, then 429; back after 6 s``"""
+def summary(result: Result) -> str:
+    """``10 admitted in 0.4 s, then 429; back after 6 s``; empty where the result has no timeline."""
+    line = result.timeline
+    if line is None or not line.points:
+        return ""
     first = _first_refused(line)
     admitted = [at for at, passed in line.points[:first] if passed]
-    said = f"{len(admitted)} admitted in {seconds(admitted[-1])}" if admitted else "the first request refused"
-    if first is None:
-        return f"{said}, none refused"
-    said += ", then 429" if admitted else " with 429"
+    if not admitted:
+        return f"the first request refused with 429, {line.quota} allowed"
+    kinds = {kind for *_, kind in _judged(line, result.verdict)}
+    count = f"{len(admitted)} of {line.quota}" if "early" in kinds else f"{len(admitted)}"
+    said = f"{count} admitted in {seconds(admitted[-1])}{', then 429' if first is not None else ', none refused'}"
     back = _back(line)
     if back is not None:
         said += f"; back after {seconds(back)}"
-    total = sum(passed for _, passed in line.points)
-    return said if total == len(admitted) or back is not None else f"{said}; {total} in all"
+    if "over" in kinds:
+        at, total = max((at, total) for at, total, kind in _judged(line, result.verdict) if kind == "over")
+        said += f"; {total} in all by {seconds(at)}, {promised(line, at)} allowed by then"
+    return said
 
 
 def seconds(value: float) -> str:
@@ -170,7 +176,7 @@ def draw(result: Result) -> Drawing | None:
         marks=tuple(Mark(x(at), y(count), kind, title) for at, count, kind, title in _marks(line, end, result.verdict)),
         times=tuple(Tick(n * step / end, f"{n * step:g} s" if n else "0") for n in range(int(end / step) + 1)),
         counts=tuple(Tick(y(count) / HEIGHT, str(count)) for count in counts),
-        summary=summary(line),
+        summary=summary(result),
     )
 
 

@@ -177,12 +177,12 @@ def _matrix(run: Run, numbers: dict[int, int]) -> dict[str, Any] | None:
 
 def _limits(run: Run) -> dict[str, Any] | None:
     """The timelines by rate rule, and which kinds of marks they have."""
-    rules = [
-        {"name": rule.name, "drawn": [(result, drawn) for result in rule.results if (drawn := timeline.draw(result))]}
+    drawings = {
+        rule.name: [(result, drawn) for result in rule.results if (drawn := timeline.draw(result))]
         for rule in timeline.rules(run)
-    ]
-    kinds = {mark.kind for rule in rules for _, drawn in rule["drawn"] for mark in drawn.marks}
-    return {"rules": rules, "kinds": kinds} if rules else None
+    }
+    kinds = {mark.kind for drawn in drawings.values() for _, drawing in drawn for mark in drawing.marks}
+    return {"rules": drawings, "kinds": kinds} if drawings else None
 
 
 def _groups(promises: list[tuple[int, Result]]) -> dict[str, list[tuple[int, Result]]]:

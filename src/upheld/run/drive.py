@@ -7,8 +7,9 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,8 +34,9 @@ from upheld.errors import HarnessError, TargetDied
 from upheld.exchange import Exchange, Request, Response, Session
 from upheld.run.addresses import Addresses
 from upheld.run.budget import Budget
+from upheld.run.pace import Claim, Pace
 from upheld.run.people import People
-from upheld.run.transport import Refused, Transport
+from upheld.run.transport import Refused, Transport, request_of
 from upheld.run.watch import Watch
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ T = TypeVar("T")
 
 LONGEST_RETRY_AFTER = 65.0
 """Seconds that are waited at most for one 429 or 503: a window of a minute and a little."""
+
+_in_dialogue: ContextVar[bool] = ContextVar("in_dialogue", default=False)
+"""Whether what is going on holds a place among the dialogues that are played at once, also while it signs somebody in."""
 
 
 @dataclass
@@ -89,6 +94,7 @@ class Driver:
         concurrency: int = 8,
         alive: Callable[[], bool] = lambda: True,
         environment: Mapping[str, str] = os.environ,
+        pace: Pace | None = None,
     ) -> None:
         self.contract = contract
         self.transport = transport
@@ -96,6 +102,8 @@ class Driver:
         self.budget = budget
         self.watch = watch
         self.token = token
+        self.pace = pace
+        """Keeps what is sent within the quotas; None where the limits are raised."""
         self.people = People(contract, self.send_from, addresses.fresh, token, quota, environment)
         self.throttled = 0
         """429 and 503 answers that were waited out."""
@@ -125,7 +133,11 @@ class Driver:
         stand = _Stand(source, self.addresses.fresh(), check.requirement.profile == "shipped", spied)
         async with self._slots:
             began = time.monotonic()
-            outcome = await self._converse(check, lane, stand)
+            held = _in_dialogue.set(True)
+            try:
+                outcome = await self._converse(check, lane, stand)
+            finally:
+                _in_dialogue.reset(held)
         return Played(outcome, source, time.monotonic() - began, stand.shared, stand.last)
 
     async def _converse(self, check: Check, lane: Lane, stand: _Stand) -> Outcome:
@@ -156,7 +168,7 @@ class Driver:
             case Send(request, new_connection):
                 return await self._exchange(request, stand, new_connection)
             case Burst(requests):
-                return await asyncio.gather(*(self._exchange(request, stand, True) for request in requests))
+                return await self._burst(requests, stand)
             case Raw():
                 return await self._raw(action, stand)
             case Wait(seconds):
@@ -184,18 +196,37 @@ class Driver:
     async def _pause(self, seconds: float) -> None:
         """Wait without holding a place, so that waits overlap."""
         self.budget.allow(seconds)
+        if not _in_dialogue.get():
+            await asyncio.sleep(seconds)
+            return
         self._slots.release()
         try:
             await asyncio.sleep(seconds)
         finally:
             await self._slots.acquire()
 
-    async def _raw(self, action: Raw, stand: _Stand) -> Any:
-        self.budget.take()
-        answer = await self._guarded(
-            lambda: self.transport.raw(action, address=stand.address),
-            action.request.operation if action.request else None,
+    async def _burst(self, requests: Sequence[Request], stand: _Stand) -> list[Response]:
+        places = await self._admitted(requests, stand)
+        stands = [
+            replace(stand) for _ in requests
+        ]  # one that is sent again from elsewhere does not take the others along
+        answers = await asyncio.gather(
+            *(self._exchange(*each) for each in zip(requests, stands, [True] * len(requests), places, strict=True))
         )
+        stand.last = max((s.last for s in stands if s.last), key=lambda x: x.response.at, default=stand.last)
+        return answers
+
+    async def _raw(self, action: Raw, stand: _Stand) -> Any:
+        request = action.request or request_of(action.data)
+        places = await self._admitted([request] * max(1, action.responses), stand) if request is not None else []
+        try:
+            self.budget.take()
+            answer = await self._guarded(
+                lambda: self.transport.raw(action, address=stand.address), request.operation if request else None
+            )
+        finally:
+            for claims in places:
+                self._left(claims)
         if action.request is not None:
             for response in answer.responses:
                 self._told(action.request, response, stand)
@@ -208,27 +239,58 @@ class Driver:
         # A source of its own: two registrations that show the same are two sightings, and can't be repeated with one body.
         self._lanes += 1
         stand = _Stand(f"sign-in #{self._lanes}", address, studies_limits=False)
-        return await self._exchange(request, stand, False, holds_slot=False)
+        return await self._exchange(request, stand, False)
 
     async def ask(self, request: Request) -> Response:
         """Send once from a fresh address; any answer is one, also 429."""
         stand = _Stand("canary", self.addresses.fresh(), studies_limits=True)
-        return await self._exchange(request, stand, False, holds_slot=False)
+        return await self._exchange(request, stand, False)
 
     async def resend(self, request: Request) -> Response:
         """Send on an idle connection from a fresh address, unobserved: for replays."""
         stand = _Stand("replay", self.addresses.fresh(), studies_limits=False, spied=[])
-        return await self._exchange(request, stand, True, holds_slot=False)
+        return await self._exchange(request, stand, True)
+
+    async def _admitted(self, requests: Sequence[Request], stand: _Stand) -> list[set[Claim]]:
+        """Wait until the quotas have room for all of these, or go on from an address that has. The places that each takes."""
+        if self.pace is None:
+            return [set() for _ in requests]
+        while True:
+            places = [self.pace.of(request, stand.address) for request in requests]
+            seconds = 0.0 if stand.studies_limits else self.pace.delay(_counted(places))
+            if not seconds:
+                break
+            elsewhere = self.addresses.fresh()
+            if self.pace.delay(_counted([self.pace.of(request, elsewhere) for request in requests])) < seconds:
+                stand.address = elsewhere
+                continue
+            with self.pace.waiting(seconds):
+                await self._pause(seconds)
+        for claims in places:
+            self.pace.enter(claims)
+        return places
+
+    def _left(self, claims: set[Claim]) -> None:
+        if self.pace is not None:
+            self.pace.leave(claims)
 
     async def _exchange(
-        self, request: Request, stand: _Stand, new_connection: bool, *, holds_slot: bool = True
+        self, request: Request, stand: _Stand, new_connection: bool, places: set[Claim] | None = None
     ) -> Response:
         label = request.operation
         if label is not None and self._silent[label] >= 2:
+            self._left(places or set())
             raise NoAnswer("silent", f"{label} gave no answer twice before and is not called any more")
         waited = 0.0
         for attempt in range(8):
-            response = await self._once(request, stand, new_connection)
+            claims = places if places is not None else (await self._admitted([request], stand))[0]
+            places = None
+            try:
+                response = await self._once(request, stand, new_connection)
+            finally:
+                self._left(claims)
+            if self.pace is not None:
+                self.pace.answered(claims, request, stand.address, response)
             self._told(request, response, stand)
             if stand.studies_limits or (seconds := self._back_off(request, response, attempt)) is None:
                 return response
@@ -243,11 +305,8 @@ class Driver:
                 or (label or request.path) in self._drowned
             ):
                 break
-            elif holds_slot:
-                await self._pause(seconds)
             else:
-                self.budget.allow(seconds)
-                await asyncio.sleep(seconds)
+                await self._pause(seconds)
         self._drowned.add(label or request.path)
         raise CannotProve(
             f"{label or request.path} answered {response.status} to every try", "target: {start: …} with raised limits"
@@ -322,6 +381,10 @@ class Driver:
             if alive:
                 self._seen_alive = time.monotonic()
             return alive
+
+
+def _counted(places: Sequence[set[Claim]]) -> Counter[Claim]:
+    return Counter(claim for claims in places for claim in claims)
 
 
 def retry_after(response: Response) -> float | None:

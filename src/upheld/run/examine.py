@@ -11,7 +11,7 @@ import re
 import signal
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -26,6 +26,7 @@ from upheld.run.conclude import conclude
 from upheld.run.confirm import Confirmation
 from upheld.run.drive import Driver, Played
 from upheld.run.judge import Case, Judge
+from upheld.run.pace import Pace
 from upheld.run.people import NEVER_LINE, Person
 from upheld.run.plan import Plan, Promise, plan
 from upheld.run.reach import reach, reached, together
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 REQUESTS = 20_000
 SECONDS = 900.0
+PACED_SECONDS = 3600.0
+"""Where the quotas of the contract have to be kept, most of a run is waiting."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,9 @@ class Examination:
     """Why an identity that the contract names could not sign in."""
     defects: list[str] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
+    _shown: tuple[str, int, int] = ("", 0, 0)
+    _work: tuple[float, int, int] = (0.0, 0, 0)
+    """Of the dialogues: when they began, and how many requests they take, about, of how many in all."""
 
     # -- parts -----------------------------------------------------------------------------------------------------------
 
@@ -117,7 +123,25 @@ class Examination:
             self.phases.append((name, round(self.budget.elapsed - began, 2), self.budget.sent - sent))
 
     def step(self, text: str, done: int, total: int) -> None:
+        self._shown = (text, done, total)
         self.listener(Progress("step", text, done, total, self.budget.sent))
+
+    async def tell_waits(self) -> None:
+        """While it waits for quotas, tell each second for how long, and how long all that is played will take."""
+        while True:
+            await asyncio.sleep(1.0)
+            told = next((part.driver.pace.told for part in self.parts.values() if part.driver.pace is not None), "")
+            if told and self._shown[2]:
+                _, done, total = self._shown
+                left = self._time_left()
+                self.listener(Progress("step", told, done, total, self.budget.sent, seconds_left=left))
+
+    def _time_left(self) -> float | None:
+        """As long again for each request as until now; None as long as that says little."""
+        began, done, total = self._work
+        if done * 10 >= total > 0:
+            return (self.budget.elapsed - began) * (total - done) / done
+        return None
 
     # -- the run ---------------------------------------------------------------------------------------------------------
 
@@ -199,12 +223,14 @@ class Examination:
             self.refused = self.refused or refused
 
     async def _play_all(self, promises: Sequence[Promise], name: str) -> None:
-        done = 0
+        done, sent, cost = 0, 0, sum(_cost(promise) for promise in promises)
+        began = self.budget.elapsed
 
         async def one(promise: Promise) -> None:
-            nonlocal done
+            nonlocal done, sent
             self.played[promise.key] = (promise, await self._played(promise))
-            done += 1
+            done, sent = done + 1, sent + _cost(promise)
+            self._work = (began, sent, cost)
             self.step(name, done, len(promises))
 
         await together(one(promise) for promise in promises)
@@ -353,7 +379,8 @@ def examine(
 
     Never raises for what the target does: the report says how the run ended.
     """
-    examination = _prepared(contract, plan(contract, checks, quick=options.quick), options, listener)
+    made = plan(contract, checks, quick=options.quick)
+    examination = _prepared(contract, made, options, listener, paced=is_paced(contract, running))
     asyncio.run(_within(examination, running, examination.run))
     return conclude(examination)
 
@@ -365,11 +392,18 @@ def press(contract: Contract, running: dict[str, Running], options: Options, lis
     return conclude(examination)
 
 
-def _prepared(contract: Contract, made: Plan, options: Options, listener: Listener) -> Examination:
+def is_paced(contract: Contract, running: Mapping[str, Running]) -> bool:
+    """Whether the target has its limits on, as far as we know: it can't be started with raised ones."""
+    return bool(contract.rate_rules) and "profile" not in running["raised"].can
+
+
+def _prepared(
+    contract: Contract, made: Plan, options: Options, listener: Listener, *, paced: bool = False
+) -> Examination:
     stated = options.seed if options.seed is not None else contract.policy.fuzz.seed
     seed = stated if stated is not None else random.SystemRandom().randrange(1 << 31)
     policy = contract.policy.checks
-    seconds = options.seconds or policy.seconds or SECONDS
+    seconds = options.seconds or policy.seconds or (PACED_SECONDS if paced else SECONDS)
     return Examination(
         contract,
         options,
@@ -386,7 +420,8 @@ def _prepared(contract: Contract, made: Plan, options: Options, listener: Listen
 
 async def _within(examination: Examination, running: dict[str, Running], work: Callable[[], Awaitable[None]]) -> None:
     contract = examination.contract
-    quota = None if "shipped" in running else _user_quota(contract)
+    paced = is_paced(contract, running)
+    quota = _user_quota(contract) if paced else None
     for number, (profile, target) in enumerate(running.items()):
         marker = examination.token + "rst"[number]  # one for each, who may share a database
         steps = (contract.auth.login, contract.auth.register, *contract.logins.values())
@@ -403,6 +438,7 @@ async def _within(examination: Examination, running: dict[str, Running], work: C
             concurrency=8 if profile == "raised" else 16,
             alive=target.alive,
             environment={**os.environ, **target.env},
+            pace=Pace(contract) if paced else None,
         )
         examination.parts[profile] = Part(target, driver, transport)
     task = asyncio.current_task()
@@ -410,9 +446,12 @@ async def _within(examination: Examination, running: dict[str, Running], work: C
     loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not the main thread, or no signals here
         loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    telling = asyncio.create_task(examination.tell_waits()) if paced else None
     try:
         await work()
     finally:
+        if telling is not None:
+            telling.cancel()
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             if loop.remove_signal_handler(signal.SIGTERM):
                 signal.signal(signal.SIGTERM, before)
@@ -424,6 +463,10 @@ def _user_quota(contract: Contract) -> int | None:
     """How many requests one identity may spend where the limits are on: the smallest quota keyed by user, less a tenth."""
     quotas = [rule.quota for rule in contract.rate_rules if "user" in rule.key]
     return int(min(quotas) * 0.9) if quotas else None
+
+
+def _cost(promise: Promise) -> int:
+    return max(1, promise.check.requirement.cost)
 
 
 def _token(seed: int) -> str:

@@ -103,7 +103,14 @@ class People:
             for person in sorted(pool, key=lambda person: (person.session.name in self.contract.logins, person.spent)):
                 if person.session.name not in taken and not person.lost and self._has_quota(person):
                     return person.session
-            person = await self._another(role, {p.declared for p in pool if p.declared})
+            try:
+                person = await self._another(role, {p.declared for p in pool if p.declared})
+            except CannotProve:
+                able = [p for p in pool if p.session.name not in taken and not p.lost]
+                if not able:
+                    raise
+                # Nobody else is to be had: whoever has spent the least waits for the quota.
+                return min(able, key=lambda p: p.spent).session
             pool.append(person)
             return person.session
 

@@ -257,6 +257,22 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?$", re.DOTALL)
 _HEAD = re.compile(rb"HTTP/1\.[01] (\d{3})[^\r\n]*\r?\n")
 
 
+_REQUEST = re.compile(rb"([A-Z]+) (\S+) HTTP/1\.[01]\r?\n")
+
+
+def request_of(data: bytes) -> Request | None:
+    """The request that octets begin with, as far as a limiter can tell whose it is; None when they begin with none."""
+    start = _REQUEST.match(data)
+    if start is None:
+        return None
+    lines = data[start.end() :].partition(b"\r\n\r\n")[0].decode("latin-1").splitlines()
+    fields = [line.partition(":") for line in lines]
+    path = start.group(2).decode("latin-1").partition("?")[0]
+    return Request(
+        start.group(1).decode(), path, headers=Headers((name.strip(), value.strip()) for name, _, value in fields)
+    )
+
+
 def _complete(data: bytes, method: str, wanted: int) -> bool:
     """Whether so many whole final responses stand in ``data``, so that no time-out has to be waited for."""
     responses, rest = read_responses(data, False, method)

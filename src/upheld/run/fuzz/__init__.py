@@ -15,6 +15,7 @@ from upheld.verdict import Listener, silent
 if TYPE_CHECKING:
     from upheld.contract import Contract
     from upheld.exchange import Exchange, Request, Response, Session
+    from upheld.run.pace import Pace
 
 __all__ = ["SPENT", "EngineFinding", "FuzzRun", "PhaseRun", "fuzz"]
 
@@ -38,6 +39,7 @@ async def fuzz(
     protected: Collection[str] = (),
     addresses: Sequence[str] | None = None,
     requests: int | None = None,
+    pace: Pace | None = None,
 ) -> FuzzRun:
     """Fuzz the service at ``base_url`` for at most ``seconds``, with at most ``requests`` that the engine sends.
 
@@ -45,7 +47,8 @@ async def fuzz(
     as it comes; none is kept. ``resend`` sends one request on an idle connection, to repeat a failure before it is told.
     ``max_examples`` bounds the generated cases of an operation in a phase; None goes on until the time is over. ``known`` maps
     the member path of a resource to ids that exist; ``protected`` are values (ids, names) that no unsafe request may name.
-    ``addresses`` are loopback source addresses that nobody else uses; left out, it takes some of its own.
+    ``addresses`` are loopback source addresses that nobody else uses; left out, it takes some of its own. With ``pace`` it keeps
+    within the quotas of the contract.
 
     Cancelled once, it stops the engine and returns what was found, with `FuzzRun.stopped` set; cancelled twice, it raises.
     Raises `HarnessError` when the engine cannot be started at all.
@@ -70,4 +73,5 @@ async def fuzz(
         protected=protected,
         addresses=addresses,
         requests=requests,
+        pace=pace,
     ).run()

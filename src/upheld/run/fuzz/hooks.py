@@ -50,7 +50,8 @@ _CREDENTIALS: dict[str, list[list[str]]] = _SECRETS["fields"]
 _LIMIT: int = _JOB["body_limit"]
 _steering = Steering(_JOB)
 _steering.credentials = _SECRETS["login"]
-_patience = transport.Patience(_JOB["addresses"], _JOB["wait_budget"], _JOB["requests"])
+_quotas = transport.Quotas(_JOB["pace"], _CREDENTIALS) if _JOB["pace"] else None
+_patience = transport.Patience(_JOB["addresses"], _JOB["wait_budget"], _JOB["requests"], _quotas)
 _patience.end = _JOB["end"]
 transport.install(_patience)
 # Asked to stop, the case that is sent ends the engine's work, and what was judged until then is told. An interrupt from outside

@@ -66,6 +66,7 @@ def job(
         "addresses": list(addresses),
         "wait_budget": wait_budget,
         "requests": requests,
+        "pace": None,
         "callers": {op.label: who for op in operations if (who := who_calls(contract, op, user, admin))},
         "unique": {op.label: fields for op in operations if (fields := unique_fields(contract, op))},
         "keys": {op.label: field for op in operations if (field := idempotency_key(contract, op))},

@@ -24,6 +24,8 @@ SHARE = 0.9
 ENDED = "fuzzing was ended to keep within the budget of requests"
 STARTS_WITHIN, STOPS_WITHIN = 3.0, 3.0
 SECONDS, QUICK_SECONDS = 60.0, 6.0
+PACED_SECONDS, PACED_QUICK_SECONDS = 300.0, 30.0
+"""The same where quotas have to be kept, and a case costs about a second."""
 QUICK_PHASES = ("coverage",)
 """It tries every constraint, from both sides, and the document's examples are among what it takes for valid."""
 
@@ -38,9 +40,10 @@ class Share:
     phases: tuple[str, ...]
 
 
-def share(policy: Fuzz, budget: Budget, *, quick: bool) -> Share | None:
+def share(policy: Fuzz, budget: Budget, *, quick: bool, paced: bool = False) -> Share | None:
     """None when the budget leaves no room for it."""
-    seconds = min(budget.left * SHARE - STOPS_WITHIN, policy.seconds or (QUICK_SECONDS if quick else SECONDS))
+    thorough, brief = (PACED_SECONDS, PACED_QUICK_SECONDS) if paced else (SECONDS, QUICK_SECONDS)
+    seconds = min(budget.left * SHARE - STOPS_WITHIN, policy.seconds or (brief if quick else thorough))
     requests = int(budget.requests * SHARE) - budget.sent
     if seconds < STARTS_WITHIN or requests <= 0:
         return None
@@ -66,7 +69,7 @@ class FuzzPhase:
     async def run(self, *, quick: bool, seed: int, token: str) -> None:
         """Until it ends, the budget does, or Ctrl-C. Raises `HarnessError` when the engine cannot be started."""
         people, budget = self.driver.people, self.driver.budget
-        granted = share(self.contract.policy.fuzz, budget, quick=quick)
+        granted = share(self.contract.policy.fuzz, budget, quick=quick, paced=self.driver.pace is not None)
         if granted is None:
             budget.refused = budget.refused or "the budget left no room for fuzzing"
             return
@@ -92,6 +95,7 @@ class FuzzPhase:
             token=token,
             listener=self.listener,
             requests=granted.requests,
+            pace=self.driver.pace,
         )
         task = self._task = asyncio.ensure_future(fuzzing)
         timer = asyncio.get_running_loop().call_later(budget.left, self._enough)
@@ -122,6 +126,9 @@ class FuzzPhase:
     def _take(self, exchange: Exchange) -> None:
         budget = self.driver.budget
         budget.sent += 1
+        if (pace := self.driver.pace) is not None:
+            # Where addresses can be chosen, the engine has its own.
+            pace.add(pace.of(exchange.request, "of the engine" if self.driver.addresses.available else None))
         self.driver.watch.feed(exchange)
         if budget.sent >= budget.requests * SHARE:
             self._enough()

@@ -8,6 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ from upheld.verdict import Listener, Progress
 if TYPE_CHECKING:
     from upheld.contract import Contract
     from upheld.exchange import Exchange, Response, Session
+    from upheld.run.pace import Pace
 
 BODY_LIMIT = 64 * 1024
 """Octets of a body that are recorded."""
@@ -71,8 +73,10 @@ class Fuzzing:
         protected: Collection[str],
         addresses: Sequence[str] | None,
         requests: int | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.contract = contract
+        self.pace = pace
         self.document = document
         parts = urlsplit(base_url)
         self.origin = f"{parts.scheme}://{parts.netloc}"
@@ -113,7 +117,8 @@ class Fuzzing:
         began = loop.time()
         with tempfile.TemporaryDirectory(prefix="upheld-fuzz-") as folder:
             await self._engine(Engine(Path(folder)), began + self.seconds)
-        left = max(began + self.seconds - loop.time(), min(self.seconds / 4, LONGEST_AFTER))
+        after = LONGEST_AFTER if self.pace is None else max(LONGEST_AFTER, *(r.window for r in self.pace.rules))
+        left = max(began + self.seconds - loop.time(), min(self.seconds / 4, after))
         if self.tally.stopped == INTERRUPTED:
             left = 2.0
         try:
@@ -135,6 +140,20 @@ class Fuzzing:
                 if response is not None and response.ok:
                     self.job["protected"] = sorted({*self.job["protected"], *own_ids(response)})
         self.job["known"] = await seeding.members(self.contract, self.job, self.sessions, send)
+
+    def _quotas(self) -> dict[str, Any] | None:
+        """What the engine needs to keep within the quotas that our requests of these identities have used in part."""
+        if self.pace is None:
+            return None
+        people = {who: self.pace.person(session) for who, session in self.sessions.items() if session is not None}
+        rules = self.pace.known
+        number = {rule: place for place, rule in enumerate(rules)}
+        return {
+            "rules": [asdict(rule) for rule in rules.values()],
+            "prefix": self.contract.prefix,
+            "people": people,
+            "used": [[number[r], key, age] for key in people.values() for r, age in self.pace.ages(key) if r in number],
+        }
 
     # -- the engine ------------------------------------------------------------------------------------------------------
 
@@ -160,6 +179,7 @@ class Fuzzing:
             await self._introduce()
             grace = GRACE / 2 if self.max_examples is None else 0.0
             self.job["end"] = time.time() + deadline - asyncio.get_running_loop().time() + grace
+            self.job["pace"] = self._quotas()
             engine.give(self.job)
             watchdog = asyncio.create_task(self._watchdog(engine, deadline))
             try:

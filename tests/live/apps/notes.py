@@ -173,7 +173,7 @@ class Notes:
             return problem(401, WWW_Authenticate=BEARER)
         token = f"notes-token-{len(self.tokens)}-{asked.number:08x}"
         self.tokens[token] = body["email"]
-        return Said(200, {"access_token": token})
+        return Said(200, {"access_token": token}, {"Cache-Control": "no-store"})
 
     def _me(self, asked: Asked) -> Said:
         return Said(200, {"email": self.caller(asked)})

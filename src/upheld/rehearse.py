@@ -84,6 +84,7 @@ class Stage:
         self.exchanges: list[Exchange] = []
         self._people = 0
         self._moves = 0
+        self._connections = 0
 
     def play(self, conversation: Generator[Action, Any, Outcome]) -> Outcome:
         """Run the dialogue to its end."""
@@ -104,10 +105,13 @@ class Stage:
 
     def answer(self, action: Action) -> Any:
         match action:
-            case Send(request):
-                return self.exchange(request)
+            case Send(request, new_connection):
+                return self.connected(request) if new_connection else self.exchange(request)
             case Burst(requests):
-                return [self.exchange(request) for request in requests]
+                self.shop.at_once = len(requests)
+                answers = [self.connected(request) for request in requests]
+                self.shop.at_once = 1
+                return answers
             case Raw(data=data, request=request):
                 parsed = parse_raw(data)
                 if request is not None and parsed is not None:
@@ -133,6 +137,15 @@ class Stage:
             response = self.alter(request, response)
         self.exchanges.append(Exchange(request, response, source="example"))
         return response
+
+    def connected(self, request: Request) -> Response:
+        """One exchange on a connection of its own."""
+        self._connections += 1
+        self.shop.connection = self._connections
+        try:
+            return self.exchange(request)
+        finally:
+            self.shop.connection = 0
 
     def person(self, role: str | None, fresh: bool) -> Session:
         self._people += 1

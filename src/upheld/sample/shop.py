@@ -44,6 +44,10 @@ class Shop:
         self.now = 0.0
         self.address = "127.0.0.2"
         """Source address of the requests that follow."""
+        self.connection = 0
+        """On which connection they come: 0 is the lane's own, every other one is new."""
+        self.at_once = 1
+        """How many of them come together."""
         self.keyed_by_user = True
         """Whether the default limit knows users, as the sample's contract says, or addresses alone."""
         self._ids = count(1)

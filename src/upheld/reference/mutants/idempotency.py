@@ -6,8 +6,8 @@ from collections import defaultdict
 from datetime import timedelta
 from uuid import UUID
 
-from upheld.reference.core.problems import Problem
-from upheld.reference.schemas.accounts import ApiKeyList, ApiKeyOut
+from upheld.reference.core.problems import CONFLICT, Problem
+from upheld.reference.schemas.accounts import ApiKeyList, ApiKeyOut, Registration, UserOut
 from upheld.reference.services.principal import Principal
 
 from . import Context, Mutant
@@ -42,7 +42,36 @@ def _replica_lags(ctx: Context) -> None:
     original = ctx.replace(ctx.parts.api_keys, "get", get)
 
 
+def _looked_up_first(ctx: Context) -> None:
+    accounts = ctx.parts.accounts
+
+    async def there(email: str) -> UserOut | None:
+        async with accounts.units.reading() as uow:
+            user = await uow.users.by_email(email)
+            return None if user is None else UserOut.model_validate(user)
+
+    async def register(given: Registration) -> UserOut:
+        if await there(given.email) is not None:
+            raise Problem(CONFLICT, "An account with this email address exists already.")
+        try:
+            made: UserOut | None = await original(given)
+        except Problem as problem:
+            made = await there(given.email)
+            if problem.kind is not CONFLICT or made is None:
+                raise
+        assert made is not None
+        return made
+
+    original = ctx.replace(accounts, "register", register)
+
+
 MUTANTS = (
+    Mutant(
+        name="idempotency/looked-up-first",
+        requirement="idempotency/unique-race",
+        says="Whether an e-mail address is taken is looked up before it is registered; who comes in between succeeds too.",
+        apply=_looked_up_first,
+    ),
     Mutant(
         name="idempotency/revoked-listed",
         requirement="idempotency/deleted-stays-deleted",

@@ -1,0 +1,117 @@
+"""A key that is used up, and whether a request that dresses differently gets past it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from upheld.check import Action, CannotProve, Lane, NotApplicable, Subject, Subjects, Unproven, send
+from upheld.checks.ratelimit._drain import Knock, drain, rules, ways
+from upheld.exchange import Request, Response, Session
+
+if TYPE_CHECKING:
+    from upheld.contract import Contract, Operation
+
+MOST_TRIES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """How a key was used up."""
+
+    ask: Knock
+    """Makes the request that is refused with 429 now."""
+    answered: frozenset[int]
+    """The statuses with which that request was answered as long as it was admitted."""
+    count: int
+    """Requests that were admitted."""
+    at: float
+    """When it was refused, in seconds since the run began."""
+
+    def comes_through(self, response: Response) -> bool:
+        """The operation itself answers: with success, or as it did before the key was used up."""
+        return response.ok or response.status in self.answered
+
+
+def spend(lane: Lane, session: Session | None) -> Generator[Action, Any, Spent]:
+    """Use the key up. Raises `CannotProve` when no 429 comes."""
+    total = 0
+    for ask in ways(lane):
+        admitted, refused = yield from drain(lane, session, ask)
+        total += len(admitted)
+        if refused is not None and admitted:
+            return Spent(ask, frozenset(answer.status for answer in admitted), total, refused.at)
+    raise CannotProve(f"{total} requests met no 429, so no key is used up")
+
+
+def gets_past(
+    lane: Lane,
+    session: Session | None,
+    spent: Spent,
+    change: Callable[[Request, int], Request],
+    through: Callable[[Response], bool],
+) -> Generator[Action, Any, list[Response]]:
+    """Answers of changed requests that came through although the key is used up; none when they don't.
+
+    A bucket earns ``quota / window`` tokens a second, and a window ends one day: it takes more answers than the key can have
+    earned since it last refused, and a plain request that is refused afterwards. ``change`` is given the plain request and how
+    many came through before. Raises `CannotProve` where time leaves it open.
+    """
+    rule = lane.subject.rule
+    assert rule is not None
+    rate = rule.quota / rule.window
+    for _ in range(2):
+        since = yield from _refused(lane, session, spent.ask, tries=MOST_TRIES)
+        if since is None:
+            raise CannotProve(f"a key that was used up is admitted again {MOST_TRIES} times in a row")
+        passed: list[Response] = []
+        while not passed or len(passed) <= 1 + (passed[-1].at - since.at) * rate:
+            if len(passed) == MOST_TRIES:
+                raise CannotProve(
+                    "answers take so long that the key earns as much meanwhile as a way past it would give"
+                )
+            request = change((yield from spent.ask(lane, session)), len(passed))
+            response: Response = yield from send(request)
+            if not through(response):
+                return []
+            passed.append(response)
+        earned = int((passed[-1].at - since.at) * rate)
+        if (yield from _refused(lane, session, spent.ask, tries=2 + earned)) is not None:
+            return passed
+    raise CannotProve("twice the quota came back while it was being asked for")
+
+
+def _refused(lane: Lane, session: Session | None, ask: Knock, *, tries: int) -> Generator[Action, Any, Response | None]:
+    """Ask plainly until it is refused: the refusal, or None."""
+    for _ in range(tries):
+        response: Response = yield from send((yield from ask(lane, session)))
+        if response.status == 429:
+            return response
+    return None
+
+
+def by_address(contract: Contract) -> Subjects:
+    """The rules that a stranger meets by address, each with an operation that a stranger may call."""
+    found = rules(contract)
+    if isinstance(found, NotApplicable | Unproven):
+        return found
+    subjects = []
+    for subject in found:
+        assert subject.rule is not None
+        operation = _open(contract, subject)
+        if subject.rule.key in ("ip", "ip+route", "user-or-ip") and operation is not None:
+            subjects.append(replace(subject, operation=operation))
+    return subjects or NotApplicable("no rule that a stranger meets is keyed by address (rate_limits key)")
+
+
+def _open(contract: Contract, subject: Subject) -> Operation | None:
+    """The subject's operation where no credentials are asked for, else a GET of its rule that asks for none."""
+    if subject.operation is not None and contract.is_public(subject.operation):
+        return subject.operation
+    for operation in contract.operations:
+        simple = operation.method == "GET" and not any(p.required for p in operation.parameters)
+        fits = contract.is_public(operation) and operation.label not in contract.dangerous
+        if simple and fits and contract.rate_rule(operation) is subject.rule:
+            return operation
+    return None

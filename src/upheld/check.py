@@ -64,8 +64,12 @@ class Requirement:
     when it waits for tokens to end: it is started where upheld.yaml states it, else the check meets the raised one."""
     waits: bool = False
     """It waits for a window of real time to pass; ``--quick`` leaves it out."""
+    windows: float = 1.0
+    """How many windows of its rule it waits for, where it waits; for the plan."""
     cost: int = 0
     """About how many requests one subject takes, for the plan; 0 for observers."""
+    quotas: float = 0.0
+    """How many quotas of its rate rule one subject uses up, beside ``cost``; for the plan."""
     engine: tuple[str, ...] = ()
     """Schemathesis checks whose failures are findings of this requirement."""
     owasp: str = ""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from upheld.check import Check, NotApplicable, Subject, Unproven
+from upheld.report.digest import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 MOST_NOTES = 20
+PACE = 60
+"""Requests a second that dialogues make, about, when nothing holds them up."""
 
 
 class Promise(Protocol):
@@ -26,6 +30,17 @@ class Promise(Protocol):
     def settled(self) -> Unproven | NotApplicable | None: ...
 
 
+class LimitCost(Protocol):
+    """What proving one rate rule takes, as far as it is shown."""
+
+    @property
+    def requests(self) -> int: ...
+    @property
+    def waiting(self) -> float: ...
+    @property
+    def quick(self) -> int: ...
+
+
 class Plan(Protocol):
     """A plan, as far as it is shown."""
 
@@ -35,10 +50,14 @@ class Plan(Protocol):
     def by_rule(self) -> Mapping[str, int]: ...
     @property
     def requests(self) -> int: ...
+    @property
+    def waiting(self) -> float: ...
+    @property
+    def limits(self) -> Mapping[str, LimitCost]: ...
 
 
 def to_json(contract: Any, plan: Plan) -> dict[str, Any]:
-    """The plan for machines: ``contract``, ``operations``, ``inferences``, ``promises``, ``requests``, ``seconds``."""
+    """The plan for machines: ``contract``, ``operations``, ``inferences``, ``promises``, ``requests``, ``seconds``, ``limits``."""
     return {
         "schema": "upheld.plan/1",
         "contract": contract.name,
@@ -61,13 +80,30 @@ def to_json(contract: Any, plan: Plan) -> dict[str, Any]:
         "requests": plan.requests,
         "requests_by_rule": dict(plan.by_rule),
         "seconds": seconds(plan),
+        "limits": {
+            rule: {"requests": cost.requests, "seconds": _took(cost.requests, cost.waiting)}
+            for rule, cost in plan.limits.items()
+        },
     }
 
 
 def seconds(plan: Plan) -> int:
-    """About how long the dialogues take: their requests, and one window where some wait (waits overlap)."""
-    waits = any(p.check.requirement.waits and p.settled is None for p in plan.promises)
-    return round(plan.requests / 60 + (60 if waits else 0)) + 5
+    """About how long the dialogues take: their requests, and the longest wait (waits overlap)."""
+    return _took(plan.requests, plan.waiting) + 5
+
+
+def _took(requests: int, waiting: float) -> int:
+    return math.ceil(requests / PACE + waiting)
+
+
+def limits(plan: Plan) -> str:
+    """What the rate limits take, in one sentence; empty where none is studied."""
+    costs = plan.limits.values()
+    if not costs:
+        return ""
+    requests, waiting = sum(cost.requests for cost in costs), max(cost.waiting for cost in costs)
+    said = f"limits: {len(costs)} {plural(len(costs), 'rule')}, about {requests} requests, {_took(requests, waiting)} s"
+    return f"{said} (with --quick {_took(sum(cost.quick for cost in costs), 0)} s)" if waiting else said
 
 
 def render(contract: Any, plan: Plan, console: Console) -> None:
@@ -119,6 +155,11 @@ def render(contract: Any, plan: Plan, console: Console) -> None:
     if len(plan.by_rule) > 1 or "no rule" not in plan.by_rule:
         for rule, requests in plan.by_rule.items():
             console.print(f"  {requests:>6} requests under {escape(rule)}")
+    if (said := limits(plan)) != "":
+        console.print(f"\n{said}")
+        for label, cost in plan.limits.items():
+            took = f"{_took(cost.requests, cost.waiting)} s"
+            console.print(f"  {cost.requests:>6} requests {took:>6}  {escape(label)}")
 
 
 def _state(promise: Promise) -> str:

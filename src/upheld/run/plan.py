@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from upheld.errors import HarnessError
 if TYPE_CHECKING:
     from upheld.contract import Contract
 
+WINDOW = 60.0
+"""Seconds that are waited for where no rate rule says how many."""
 QUICK = Unproven("it waits for a window of real time, and --quick leaves that out", "run without --quick")
 
 
@@ -34,6 +37,36 @@ class Promise:
     def key(self) -> tuple[str, str]:
         return self.check.id, self.subject.label
 
+    @property
+    def requests(self) -> int:
+        """About how many requests it takes."""
+        requirement, rule = self.check.requirement, self.subject.rule
+        return requirement.cost + (math.ceil(requirement.quotas * rule.quota) if rule else 0)
+
+    @property
+    def waiting(self) -> float:
+        """About how many seconds it waits for time to pass."""
+        requirement, rule = self.check.requirement, self.subject.rule
+        return requirement.windows * (rule.window if rule else WINDOW) if requirement.waits else 0.0
+
+
+@dataclass
+class LimitCost:
+    """What proving one rate rule takes, about. Waits overlap, so that of several the longest counts."""
+
+    requests: int = 0
+    waiting: float = 0.0
+    """Seconds."""
+    quick: int = 0
+    """Requests with ``--quick``."""
+
+    def add(self, promise: Promise) -> None:
+        if promise.settled is None:
+            self.requests += promise.requests
+            self.waiting = max(self.waiting, promise.waiting)
+        if not promise.check.requirement.waits:
+            self.quick += promise.requests
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -42,6 +75,8 @@ class Plan:
     promises: tuple[Promise, ...]
     by_rule: Mapping[str, int] = field(default_factory=dict)
     """Label of a rate rule → requests of dialogues that it will count, about."""
+    limits: Mapping[str, LimitCost] = field(default_factory=dict)
+    """Label of a rate rule → what it takes to prove it."""
 
     @property
     def dialogues(self) -> list[Promise]:
@@ -57,7 +92,12 @@ class Plan:
     @property
     def requests(self) -> int:
         """About how many requests the dialogues take."""
-        return sum(p.check.requirement.cost for p in self.dialogues)
+        return sum(p.requests for p in self.dialogues)
+
+    @property
+    def waiting(self) -> float:
+        """About how many seconds the dialogues wait for time to pass; their waits overlap."""
+        return max((p.waiting for p in self.dialogues), default=0.0)
 
 
 def plan(contract: Contract, checks: Iterable[Check], *, quick: bool = False) -> Plan:
@@ -69,12 +109,17 @@ def plan(contract: Contract, checks: Iterable[Check], *, quick: bool = False) ->
         except Exception as error:
             raise HarnessError(f"{check.id}: subjects() failed: {type(error).__name__}: {error}") from error
     counted: Counter[str] = Counter()
+    limits: dict[str, LimitCost] = {}
     for promise in promises:
         operation = promise.subject.operation
-        if promise.settled is None and promise.check.converse is not None:
-            rule = promise.subject.rule or (contract.rate_rule(operation) if operation else None)
-            counted[rule.label if rule else "no rule"] += promise.check.requirement.cost
-    return Plan(tuple(promises), counted)
+        if promise.check.converse is None or promise.settled not in (None, QUICK):
+            continue
+        rule = promise.subject.rule or (contract.rate_rule(operation) if operation else None)
+        if promise.settled is None:
+            counted[rule.label if rule else "no rule"] += promise.requests
+        if rule and promise.check.requirement.profile == "shipped":
+            limits.setdefault(rule.label, LimitCost()).add(promise)
+    return Plan(tuple(promises), counted, limits)
 
 
 def _apply(contract: Contract, check: Check, quick: bool) -> Iterable[Promise]:

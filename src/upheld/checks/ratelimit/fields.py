@@ -63,7 +63,8 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-04",),
     reads=("rate_limits", "rate_limit.headers", "rate_limit.algorithm"),
     profile="shipped",
-    cost=40,
+    cost=1,
+    quotas=1,
     owasp="API4:2023",
 )
 

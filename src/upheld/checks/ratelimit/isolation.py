@@ -61,7 +61,8 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-09",),
     reads=("rate_limits",),
     profile="shipped",
-    cost=46,
+    cost=8,
+    quotas=1,
     owasp="API4:2023",
     cwe=("CWE-770",),
 )

@@ -65,7 +65,8 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-05",),
     reads=("rate_limits", "rate_limit.headers"),
     profile="shipped",
-    cost=20,
+    cost=2,
+    quotas=1,
     owasp="API4:2023",
 )
 

@@ -45,7 +45,8 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-01",),
     reads=("rate_limits", "rate_limit.algorithm"),
     profile="shipped",
-    cost=40,
+    cost=1,
+    quotas=1,
     owasp="API4:2023",
     cwe=("CWE-770", "CWE-799", "CWE-307"),
 )

@@ -64,7 +64,8 @@ REQUIREMENT = Requirement(
     reads=("rate_limits", "rate_limit.retry_after", "rate_limit.algorithm"),
     profile="shipped",
     waits=True,
-    cost=42,
+    cost=2,
+    quotas=1,
     owasp="API4:2023",
 )
 

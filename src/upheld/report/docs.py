@@ -57,6 +57,7 @@ def _entry(check: Check) -> dict[str, Any]:
         "profile": requirement.profile,
         "waits": requirement.waits,
         "cost": requirement.cost,
+        "quotas": requirement.quotas,
         "reads": list(requirement.reads),
         "engine": list(requirement.engine),
         "owasp": requirement.owasp,
@@ -76,6 +77,7 @@ def _kind_in_words(check: Check) -> str:
     words = "dialogue: sends requests of its own"
     if requirement.cost:
         words += f", about {requirement.cost} for each subject"
+        words += " and as many as its quota" if requirement.quotas else ""
     if requirement.profile == "shipped":
         words += "; runs against the limits as shipped"
     return words + ("; waits for a window of real time, so `--quick` leaves it out" if requirement.waits else "")

@@ -50,7 +50,8 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-14",),
     reads=("rate_limits",),
     profile="shipped",
-    cost=65,
+    cost=20,
+    quotas=1,
     owasp="API4:2023",
     cwe=("CWE-799", "CWE-178", "CWE-22"),
 )

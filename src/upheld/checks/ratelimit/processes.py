@@ -41,7 +41,7 @@ from upheld.check import (
     Unproven,
 )
 from upheld.checks.ratelimit._crowd import admitted, apart, most, together
-from upheld.checks.ratelimit._drain import partition, rules
+from upheld.checks.ratelimit._drain import partition, rules, timeline
 from upheld.checks.ratelimit._spent import spend
 from upheld.exchange import Request, Response
 
@@ -107,7 +107,8 @@ def converse(lane: Lane) -> Conversation:
                 "processes: ratelimit/parallel says more"
             )
         return _finding(lane, crowd, f"{AT_ONCE} at once, each on a new connection", len(crowd))
-    return Kept(f"{admitted(single)} of {count} on new connections admitted, {admitted(crowd)} with {AT_ONCE} at once")
+    said = f"{admitted(single)} of {count} on new connections admitted, {admitted(crowd)} with {AT_ONCE} at once"
+    return Kept(said, timeline=timeline(single))
 
 
 def _finding(lane: Lane, answers: list[Response], how: str, count: int) -> Finding:
@@ -123,6 +124,7 @@ def _finding(lane: Lane, answers: list[Response], how: str, count: int) -> Findi
         actual=f"{admitted(answers)} of {count} admitted, {times:.1f} times the quota; likely: {likely}",
         sent=f"{count} × {lane.operation.label} from a fresh key, {how}",
         request=Request(lane.operation.method, lane.operation.path, operation=lane.operation.label),
+        timeline=timeline(answers),
     )
 
 

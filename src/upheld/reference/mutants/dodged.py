@@ -60,9 +60,22 @@ def _read_then_written(ctx: Context) -> None:
     ctx.replace(ctx.parts.limiter.strategy.storage, "take_tokens", take_tokens)
 
 
-def _counted_in_memory(ctx: Context) -> None:
-    ctx.parts.limiter.strategy = TokenBucket(MemoryTokenBuckets(ctx.parts.clock))
-    ctx.parts.limiter.link = None
+def _two_counters(ctx: Context) -> None:
+    limiter, clock = ctx.parts.limiter, ctx.parts.clock
+    counters = [TokenBucket(MemoryTokenBuckets(clock)), TokenBucket(MemoryTokenBuckets(clock))]
+    mine: ContextVar[TokenBucket] = ContextVar("mine")
+
+    async def check(request: Request) -> Decision | None:
+        # The kernel hands out ports of one parity first.
+        mine.set(counters[(request.client.port if request.client else 0) // 2 % 2])
+        decision: Decision | None = await original(request)
+        return decision
+
+    async def take(rule: Rule, key: str) -> Reading:
+        return await mine.get().take(rule.quota, rule.name, key)
+
+    original = ctx.replace(limiter, "check", check)
+    ctx.replace(limiter, "_take", take)
 
 
 def _forwarded_for(ctx: Context) -> None:
@@ -176,10 +189,10 @@ MUTANTS = (
         apply=_read_then_written,
     ),
     Mutant(
-        name="ratelimit/counted-in-memory",
+        name="ratelimit/two-counters",
         requirement="ratelimit/processes",
-        says="Each of two workers counts in its own memory, although there is a Redis for all of them.",
-        apply=_counted_in_memory,
+        says="There are two counters in memory, as two workers have them; a connection meets one of them.",
+        apply=_two_counters,
     ),
     Mutant(
         name="ratelimit/forwarded-for",

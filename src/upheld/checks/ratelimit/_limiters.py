@@ -8,6 +8,7 @@ two windows ``sliding-window``.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -23,6 +24,10 @@ class Limiter(Protocol):
     def wait(self, at: float) -> float:
         """Seconds until it admits a request; 0 when it does now."""
         ...
+
+
+Make = Callable[[int, float, float], Limiter]
+"""(quota, window, a moment at which a window of the clock begins) → a limiter that nobody has asked."""
 
 
 class TokenBucket:
@@ -137,11 +142,3 @@ class SlidingCounter:
         number, before, _ = self._at(at)
         ends = self.begins + (number + 1) * self.window - at
         return min(ends, missing * self.window / before) if before else ends
-
-
-KNOWN: dict[str, tuple[type[Limiter], ...]] = {
-    "token-bucket": (TokenBucket,),
-    "fixed-window": (FixedWindow, AlignedWindow),
-    "moving-window": (MovingWindow, StrictMovingWindow),
-    "sliding-window": (SlidingCounter,),
-}

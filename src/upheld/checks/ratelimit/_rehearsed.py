@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from upheld.checks.ratelimit._limiters import Limiter, TokenBucket
+from upheld.checks.ratelimit._limiters import Limiter, Make, TokenBucket
 from upheld.exchange import Request, Response
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ def draft_10(state: State) -> Mapping[str, str]:
     return {**told, **refusals_say(state)}
 
 
-def limited(
-    make: Callable[[int, float, float], Limiter] = TokenBucket, tell: Tell = refusals_say, begins: float = 0.0
-) -> Callable[[Shop], None]:
+def limited(make: Make = TokenBucket, tell: Tell = refusals_say, begins: float = 0.0) -> Callable[[Shop], None]:
     """The sample shop with this limiter before its login, for each address."""
 
     def change(shop: Shop) -> None:

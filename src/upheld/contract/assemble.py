@@ -94,7 +94,7 @@ def _rate_rules(policy: Policy) -> Iterator[RateRule]:
     for rule in policy.rate_limits:
         quota, window = rule.quota
         algorithm = rule.algorithm or policy.rate_limit.algorithm
-        yield RateRule(rule.op, quota, window, rule.key, rule.exempt, algorithm)
+        yield RateRule(rule.op, quota, window, rule.key, rule.exempt, algorithm, rule.also_by or "")
 
 
 class _Lines:

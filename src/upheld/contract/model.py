@@ -238,6 +238,8 @@ class RateRule:
     """``ip``, ``user``, ``user-or-ip``, ``ip+route``, ``api_key``."""
     exempt: tuple[str, ...] = ()
     algorithm: str = "any"
+    also_by: str = ""
+    """``account``: whoever a login names has this quota too, from all addresses together."""
 
     @property
     def label(self) -> str:

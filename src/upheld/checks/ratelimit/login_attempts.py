@@ -3,7 +3,7 @@
 ## What it requires
 
 A login with a wrong password uses up the quota like any other. When it is used up, the limit refuses before the password is looked at: the right
-one is answered 429 too.
+one is answered 429 too. Where upheld.yaml says `also_by: account`, wrong passwords for one account are counted from all addresses together.
 
 ## Why
 
@@ -13,7 +13,7 @@ through tells the guesser that it was the right one, however many were refused b
 ## What it sends
 
 It registers somebody, logs in with wrong passwords from one address until 429, and then with the right one. It also says whether a login
-without a password is counted.
+without a password is counted. For `also_by: account` it tries another user's password from one address after the other, once from each.
 
 ## Example of a breach
 
@@ -26,6 +26,7 @@ Where failed logins are stopped in another way, by locking the account for a whi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -44,8 +45,10 @@ from upheld.check import (
     Subject,
     Subjects,
     Unproven,
+    move,
+    send,
 )
-from upheld.checks.ratelimit._drain import drain, partition, tap, ways
+from upheld.checks.ratelimit._drain import ceiling, drain, partition, tap, ways
 from upheld.checks.ratelimit._spent import Spent, gets_past
 from upheld.exchange import Request, Response, Session
 from upheld.steps import step_request
@@ -53,7 +56,7 @@ from upheld.steps.accounts import let_in, login_subject
 from upheld.steps.sessions import other_password, throw_away
 
 if TYPE_CHECKING:
-    from upheld.contract import Contract
+    from upheld.contract import Contract, RateRule
     from upheld.sample import Shop
 
 REQUIREMENT = Requirement(
@@ -66,7 +69,7 @@ REQUIREMENT = Requirement(
         "your authentication endpoints. This mechanism should be stricter than the regular rate limiting mechanisms on your APIs.",
     ),
     catalogue=("RATE-15",),
-    reads=("rate_limits", "auth.login", "auth.register"),
+    reads=("rate_limits", "rate_limits.also_by", "auth.login", "auth.register"),
     profile="shipped",
     cost=28,
     owasp="API2:2023",
@@ -124,7 +127,35 @@ def converse(lane: Lane) -> Conversation:
             sent=f"{len(failed) + 1} wrong passwords of one user until 429, then the right one from the same address",
             request=right,
         )
-    return Kept(f"the right password is refused after {len(failed)} wrong ones{(yield from _malformed(lane))}")
+    told = f"the right password is refused after {len(failed)} wrong ones{(yield from _malformed(lane))}"
+    rule = lane.subject.rule
+    if rule is None or rule.also_by != "account":
+        return Kept(told)
+    spread = yield from _spread(lane, rule)
+    return spread if isinstance(spread, Finding) else Kept(f"{told}; {spread}")
+
+
+def _spread(lane: Lane, rule: RateRule) -> Generator[Action, Any, Finding | str]:
+    """Wrong passwords for one account, each from another address: what stopped them, or a finding."""
+    login = lane.contract.auth.login
+    assert login is not None
+    person: Session = yield from throw_away(lane)
+    wrong = step_request(lane, login, replace(person, password=other_password(person.password)))
+    answers: list[Response] = []
+    while not answers or len(answers) <= ceiling(rule, answers):
+        yield from move()
+        answer: Response = yield from send(wrong)
+        # A lock says no in words of its own, and is as good.
+        if answers and answer.status != answers[0].status:
+            return f"one account from many addresses: {answer.status} after {len(answers)}"
+        answers.append(answer)
+    return Finding(
+        expected=f"429 after {rule.quota} wrong passwords for one account, whatever addresses they come from",
+        actual=f"{len(answers)} × {answers[-1].status}; likely: logins are counted by address alone",
+        sent=f"{len(answers)} wrong passwords for one user, each from another address",
+        required=f"the contract's rate_limits: {rule.pattern} has also_by: account",
+        request=wrong,
+    )
 
 
 def _malformed(lane: Lane) -> Generator[Action, Any, str]:
@@ -157,7 +188,27 @@ def _successes_only(shop: Shop) -> None:
     setattr(shop, "_limited", lambda request: limited(request) if _right(shop, request) else None)  # noqa: B010
 
 
+BY_ACCOUNT = {"rate_limits": [{"op": "POST /auth/login", "quota": "10/min", "key": "ip", "also_by": "account"}]}
+
+
+def _by_account(shop: Shop) -> None:
+    """Eleven logins for one account are one too many, from wherever."""
+    limited = shop._limited
+    counts: Counter[str] = Counter()
+
+    def counted(request: Request) -> Response | None:
+        refused = limited(request)
+        if refused is None and request.path.endswith("/auth/login") and b"email" in (request.body or b""):
+            counts[request.json()["email"]] += 1
+            if counts[request.json()["email"]] > 10:
+                return Response.problem(429, retry_after="6")
+        return refused
+
+    setattr(shop, "_limited", counted)  # noqa: B010
+
+
 CONFORMING = (
+    Example("counted by account too", subject=LOGIN, policy=BY_ACCOUNT, shop=_by_account),
     Example("the sample shop's login", subject=LOGIN),
     Example(
         "logins without a password are not counted",
@@ -168,5 +219,6 @@ CONFORMING = (
 
 BREACHING = (
     Example("the right password is let in all the same", subject=LOGIN, shop=_after_the_password),
+    Example("counted by address alone", subject=LOGIN, policy=BY_ACCOUNT),
     Example("only successes are counted", subject=LOGIN, shop=_successes_only),
 )

@@ -28,6 +28,11 @@ class RateLimitRule(Section):
     headers: LimitHeaders | None = Field(
         None, description="Header fields of this line, where they differ from rate_limit."
     )
+    also_by: Literal["account"] | None = Field(
+        None,
+        description="Logins: each account has this quota too, whatever addresses ask for it.",
+        examples=["account"],
+    )
 
 
 class RateLimit(Section):

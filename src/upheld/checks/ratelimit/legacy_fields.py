@@ -147,27 +147,25 @@ def _reset(rule: RateRule, answer: Response, family: str) -> str:
     """What kind of time it is; empty when no kind puts it into the window."""
     text = answer.headers[f"{family}reset"].strip()
     now = now_of(answer)
-    latest = rule.window + _SLACK
+    # The Date field and the reset are rounded, each in its own way, and a busy service is late with either.
+    slack = rule.window / 2 + 1
+    latest = rule.window + slack
     if re.fullmatch(r"\d+(\.\d+)?", text):
         number = float(text)
         exact = " with a fraction" if "." in text else ""
         if number <= latest:
             return f"seconds to go{exact}"
-        if -_SLACK <= number - now <= latest:
+        if -slack <= number - now <= latest:
             return f"seconds since 1970{exact}"
-        return "milliseconds since 1970" if -_SLACK <= number / 1000 - now <= latest else ""
+        return "milliseconds since 1970" if -slack <= number / 1000 - now <= latest else ""
     for kind, parse in (("an HTTP date", parsedate_to_datetime), ("an ISO 8601 date", datetime.fromisoformat)):
         try:
             when = parse(text)
         except (ValueError, TypeError):
             continue
         when = when if when.tzinfo else when.replace(tzinfo=UTC)
-        return kind if -_SLACK <= when.timestamp() - now <= latest else ""
+        return kind if -slack <= when.timestamp() - now <= latest else ""
     return ""
-
-
-_SLACK = 2.0
-"""Seconds: the Date field and the reset are rounded, each in its own way, and the answer was on its way meanwhile."""
 
 
 def _written(family: str) -> str:

@@ -41,7 +41,7 @@ from upheld.check import (
     Unproven,
     wait,
 )
-from upheld.checks.ratelimit._drain import drain, exhaust, partition, rules, took
+from upheld.checks.ratelimit._drain import drain, exhaust, partition, rules, timeline, took
 from upheld.checks.ratelimit._limiters import (
     AlignedWindow,
     FixedWindow,
@@ -91,9 +91,9 @@ def converse(lane: Lane) -> Conversation:
     rule = lane.subject.rule
     assert rule is not None
     session = yield from partition(lane)
-    count, refused, how = yield from exhaust(lane, session)
+    first, refused, how = yield from exhaust(lane, session)
     if refused is None:
-        return Unproven(f"{count} requests met no 429, so no quota was used up")
+        return Unproven(f"{len(first)} requests met no 429, so no quota was used up")
     yield from wait(PAUSE.get(rule.algorithm, LONGEST) * rule.window)
     admitted, again = yield from drain(lane, session, how)
     later = f"{rule.window * PAUSE.get(rule.algorithm, LONGEST):.0f} s later"
@@ -103,15 +103,17 @@ def converse(lane: Lane) -> Conversation:
         if again is not None:
             return Unproven(f"{len(admitted) + len(more)} admitted {later}: a window seems to have ended in between")
     least, most = expected(rule, refused, admitted, again)
+    shown = timeline([*first, refused, *admitted, again])
     if least <= len(admitted) <= most and again is not None:
-        return Kept(f"{len(admitted)} admitted {later}, then 429")
+        return Kept(f"{len(admitted)} admitted {later}, then 429", timeline=shown)
     amount = f"{least}" if least == most else f"{least} to {most}"
     seen = f"{len(admitted)} admitted{'' if again is not None else ', none refused'}"
     return Finding(
         expected=f"{amount} admitted {later}, then 429",
-        actual=f"{seen}{_cause(admitted, again)}",
-        sent=f"{count + 1} × {lane.operation.label} on a fresh key, and {later} {len(admitted) + (again is not None)} more",
+        actual=f"{seen}{_cause(rule, admitted, again)}",
+        sent=f"{len(first) + 1} × {lane.operation.label} on a fresh key, and {later} {len(admitted) + (again is not None)} more",
         request=(yield from how(lane, session)),
+        timeline=shown,
     )
 
 
@@ -131,9 +133,9 @@ def expected(rule: RateRule, refused: Response, admitted: list[Response], again:
     return max(1, least), rule.quota + math.ceil(took(admitted) * rate) + 1
 
 
-def _cause(admitted: list[Response], again: Response | None) -> str:
+def _cause(rule: RateRule, admitted: list[Response], again: Response | None) -> str:
     if not admitted:
-        return "; likely: a lock-out, or refused requests count"
+        return f"; likely: {'windows in place of a bucket, or ' if rule.algorithm == 'token-bucket' else ''}a lock-out"
     return "" if again is not None else "; likely: the limit is gone once it was reached"
 
 

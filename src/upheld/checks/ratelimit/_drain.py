@@ -31,6 +31,14 @@ def rules(contract: Contract) -> Subjects:
     return found or Unproven(f"no rule has an operation to exercise it with and a quota of at most {LARGEST}")
 
 
+def smallest(contract: Contract) -> Subject | Unproven | NotApplicable:
+    """The rule that is drained with the fewest requests, one keyed by address before one that needs a session."""
+    found = rules(contract)
+    if isinstance(found, Unproven | NotApplicable):
+        return found
+    return min(found, key=lambda subject: subject.rule is None or ("user" in subject.rule.key, subject.rule.quota))
+
+
 def exercise(contract: Contract, rule: RateRule) -> Operation | None:
     """The cheapest operation that this rule is the first to match."""
     steps = (contract.auth.login, contract.auth.register, contract.auth.refresh)
@@ -92,18 +100,20 @@ def _hashing(lane: Lane) -> Step | None:
     return next((step for step in steps if step and step.operation == lane.operation and step.body is not None), None)
 
 
-def exhaust(lane: Lane, session: Session | None) -> Generator[Action, Any, tuple[int, Response | None, Knock]]:
-    """Use the key up, with as little work for the service as will do. (requests admitted, the 429, how to ask once more).
+def exhaust(
+    lane: Lane, session: Session | None
+) -> Generator[Action, Any, tuple[list[Response], Response | None, Knock]]:
+    """Use the key up, with as little work for the service as will do. (answers before the 429, it, how to ask once more).
 
-    Where a limiter counts only what has come through the validation, taps are free, and it takes whole requests.
+    Where a limiter counts only what has come through the validation, taps are free, and it takes whole requests; the taps are
+    not among the answers then.
     """
-    count = 0
+    admitted: list[Response] = []
     for how in ways(lane):
         admitted, refused = yield from drain(lane, session, how)
-        count += len(admitted)
         if refused is not None:
-            return count, refused, how
-    return count, None, knock
+            return admitted, refused, how
+    return admitted, None, knock
 
 
 def drain(

@@ -43,7 +43,7 @@ def fresh_key(lane: Lane) -> Generator[Action, Any, tuple[Session | None, Knock]
     session = yield from partition(lane)
     admitted, refused, how = yield from exhaust(lane, session)
     if refused is None:
-        raise CannotProve(f"{admitted} requests met no 429, so there is no limit to study")
+        raise CannotProve(f"{len(admitted)} requests met no 429, so there is no limit to study")
     session = yield from partition(lane)
     return session, how
 

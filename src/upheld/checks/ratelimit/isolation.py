@@ -80,8 +80,8 @@ def converse(lane: Lane) -> Conversation:
     session = yield from partition(lane)
     admitted, refused, ask = yield from exhaust(lane, session)
     if refused is None:
-        return Unproven(f"{admitted} requests met no 429, so no key is used up")
-    drained = f"{admitted + 1} × {lane.operation.label} until 429"
+        return Unproven(f"{len(admitted)} requests met no 429, so no key is used up")
+    drained = f"{len(admitted) + 1} × {lane.operation.label} until 429"
     if session is None:
         yield from move()
         other: Response = yield from send((yield from ask(lane, None)))
@@ -89,7 +89,7 @@ def converse(lane: Lane) -> Conversation:
             return _finding(
                 lane, "another address has its own quota", "429 for the first request of another address", drained
             )
-        return Kept(f"{admitted} from one address, and another address is admitted")
+        return Kept(f"{len(admitted)} from one address, and another address is admitted")
     peer = yield from caller(lane, lane.operation, fresh=True)
     other = yield from send((yield from knock(lane, peer)))
     if other.status == 429:

@@ -48,7 +48,7 @@ from upheld.check import (
     send,
     wait,
 )
-from upheld.checks.ratelimit._drain import exhaust, partition, rules
+from upheld.checks.ratelimit._drain import exhaust, partition, rules, timeline
 from upheld.checks.ratelimit._fields import delay
 from upheld.checks.ratelimit._limiters import AlignedWindow, FixedWindow, Make
 from upheld.checks.ratelimit._rehearsed import LOGIN, State, Tell, limited, refusals_say
@@ -85,10 +85,10 @@ def converse(lane: Lane) -> Conversation:
     session = yield from partition(lane)
     admitted, refused, ask = yield from exhaust(lane, session)
     if refused is None:
-        return Unproven(f"{admitted} requests met no 429, so there was no Retry-After to look at")
+        return Unproven(f"{len(admitted)} requests met no 429, so there was no Retry-After to look at")
     request = yield from ask(lane, session)
     value = refused.headers.get("retry-after")
-    sent = f"{admitted + 1} × {lane.operation.label} on a fresh key"
+    sent = f"{len(admitted) + 1} × {lane.operation.label} on a fresh key"
     longest = (
         math.ceil(rule.window / rule.quota) + 1 if rule.algorithm == "token-bucket" else math.ceil(rule.window) + 1
     )
@@ -119,10 +119,12 @@ def converse(lane: Lane) -> Conversation:
                 actual=f"admitted after {passed:.0f} s{_CONSTANT if seconds == rule.window else ''}",
                 sent=f"{sent}, then one more after {passed:.1f} s",
                 request=request,
+                timeline=timeline([*admitted, refused, early]),
             )
     # The fraction allows for the seconds that are rounded down and for what the request takes.
     yield from wait(seconds + 0.5 - (early.at - refused.at if early else 0.0))
     again: Response = yield from send((yield from ask(lane, session)))
+    shown = timeline([*admitted, refused, early, again])
     if again.status == 429:
         told = again.headers.get("retry-after", "none")
         return Finding(
@@ -130,6 +132,7 @@ def converse(lane: Lane) -> Conversation:
             actual=f"refused again, Retry-After: {told[:60]}{_CONSTANT if told == value else ''}",
             sent=f"{sent}, then one more after {seconds + 0.5:.1f} s",
             request=request,
+            timeline=shown,
         )
     if early is not None and early.status == 429:
         later, passed = delay(early), early.at - refused.at
@@ -139,8 +142,9 @@ def converse(lane: Lane) -> Conversation:
                 actual=f"Retry-After: {early.headers['retry-after'][:60]}{_CONSTANT if later == seconds else ''}",
                 sent=f"{sent}, then one more after {passed:.1f} s",
                 request=request,
+                timeline=shown,
             )
-    return Kept(f"Retry-After: {value}, and admitted then")
+    return Kept(f"Retry-After: {value}, and admitted then", timeline=shown)
 
 
 _CONSTANT = "; likely: a constant, whatever time is left"

@@ -187,7 +187,6 @@ NOT_YET = frozenset(
         "ownership.protected",
         "rate_limits.headers",
         "rate_limit.headers",
-        "rate_limit.replicas",
         "rate_limit.on_restart",
         "rate_limit.on_store_down",
         "rate_limit.burst",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from upheld.check import CannotProve, Cell, Check, Finding, Kept, NotApplicable, Outcome, Subject, Unproven
+from upheld.check import CannotProve, Cell, Check, Finding, Kept, NotApplicable, Outcome, Subject, Timeline, Unproven
 from upheld.checks import catalogue, select
 from upheld.contract import Contract
 from upheld.contract.load import load
@@ -80,6 +80,22 @@ def test_what_ends_without_an_answer_has_the_roles_that_were_planned(contract: C
     planned = Subject("GET /me", cells=(Cell("user", "denied"), Cell("admin", "allowed")))
     result = _judge(contract).result(Case(Promise(catalogue()["http/allow"], planned), Unproven("the budget is spent")))
     assert _verdicts(result) == {"user": Verdict.UNPROVEN, "admin": Verdict.UNPROVEN}
+
+
+def test_what_a_key_met_is_told_with_what_its_rule_promises(shop: Callable[..., Contract]) -> None:
+    used = shop(rate_limits=[{"op": "GET /me", "quota": "2/min"}], rate_limit={"algorithm": "moving-window"})
+    seen = Timeline(((0.1, True), (0.2, True), (0.3, False)))
+    (rule,) = used.rate_rules
+    subjects = (Subject(rule.label, rule=rule), Subject("GET /me", operation=used.operation("GET /me")))
+    for subject in subjects:
+        promise = Promise(catalogue()["http/allow"], subject)
+        for outcome in (Kept(timeline=seen), replace(FOUND, timeline=seen)):
+            told = _judge(used).result(Case(promise, outcome)).timeline
+            assert told is not None
+            assert (told.rule, told.operation, told.points) == ("GET /me 2/60s", "GET /me", seen.points)
+            assert (told.quota, told.window, told.algorithm) == (2, 60.0, "moving-window")
+        assert _judge(used).result(Case(promise, Kept())).timeline is None
+        assert _judge(used).result(Case(promise, Unproven("nothing came"))).timeline is None
 
 
 def test_what_can_not_be_played_again_is_neither(contract: Contract) -> None:

@@ -62,6 +62,8 @@ class Requirement:
     profile: Profile = "raised"
     """``shipped`` when it studies the limits themselves: 429 is then an answer; elsewhere it is a reason to wait. ``short_lived``
     when it waits for tokens to end: it is started where upheld.yaml states it, else the check meets the raised one."""
+    alone: bool = False
+    """It does something to the target that nobody else would stand: played after everything else, one subject at a time."""
     waits: bool = False
     """It waits for a window of real time to pass; ``--quick`` leaves it out."""
     windows: float = 1.0
@@ -256,7 +258,20 @@ class Secret:
     variable: str
 
 
-Action = Send | Burst | Raw | Wait | SignIn | Move | Secret
+Deed = Literal["restart", "store-down", "store-up"]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Something that is done to the target: started again, or the store of its counters stopped and started.
+
+    Only for requirements that are ``alone``. Raises `CannotProve` in the dialogue where the target does not offer it.
+    """
+
+    deed: Deed
+
+
+Action = Send | Burst | Raw | Wait | SignIn | Move | Secret | Control
 Conversation = Generator[Action, Any, Outcome]
 
 
@@ -323,6 +338,11 @@ def sign_in(role: str | None = None, *, fresh: bool = False) -> Generator[Action
 def move() -> Generator[Action, Any, None]:
     """``yield from move()``: go on from another source address."""
     yield Move()
+
+
+def control(deed: Deed) -> Generator[Action, Any, None]:
+    """``yield from control("restart")``: it answers again at the same URL when this goes on."""
+    yield Control(deed)
 
 
 def secret(variable: str) -> Generator[Action, Any, str | None]:

@@ -14,6 +14,7 @@ from upheld.check import (
     Burst,
     CannotProve,
     Check,
+    Control,
     Example,
     Kept,
     Lane,
@@ -126,6 +127,9 @@ class Stage:
                 return self.person(role, fresh)
             case Secret(variable):
                 return ENVIRONMENT.get(variable)
+            case Control(deed):
+                self.shop.done_to_it(deed)
+                return None
             case Move():
                 self._moves += 1
                 self.shop.address = f"127.0.0.{3 + self._moves}"

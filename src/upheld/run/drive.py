@@ -18,6 +18,8 @@ from upheld.check import (
     Burst,
     CannotProve,
     Check,
+    Control,
+    Deed,
     Lane,
     Move,
     NoAnswer,
@@ -95,6 +97,7 @@ class Driver:
         alive: Callable[[], bool] = lambda: True,
         environment: Mapping[str, str] = os.environ,
         pace: Pace | None = None,
+        control: Callable[[Deed], None] | None = None,
     ) -> None:
         self.contract = contract
         self.transport = transport
@@ -107,6 +110,7 @@ class Driver:
         self.people = People(contract, self.send_from, addresses.fresh, token, quota, environment)
         self.throttled = 0
         """429 and 503 answers that were waited out."""
+        self._control = control
         self._slots = asyncio.Semaphore(concurrency)
         self._alive = alive
         self._lanes = 0
@@ -178,6 +182,10 @@ class Driver:
                 return await self._introduce(role, fresh or stand.studies_limits, stand)
             case Secret(variable):
                 return self.people.environment(variable)
+            case Control(deed):
+                if self._control is None:
+                    raise CannotProve("the target is not ours to control")
+                return await asyncio.to_thread(self._control, deed)
             case Move():
                 stand.address = self.addresses.fresh()
                 if stand.address is None:

@@ -24,6 +24,7 @@ from upheld.run.addresses import Addresses
 from upheld.run.budget import Budget
 from upheld.run.conclude import conclude
 from upheld.run.confirm import Confirmation
+from upheld.run.control import Controls, play_alone, store_of
 from upheld.run.drive import Driver, Played
 from upheld.run.judge import Case, Judge
 from upheld.run.pace import Pace
@@ -70,6 +71,7 @@ class Part:
     running: Running
     driver: Driver
     transport: HttpTransport
+    controls: Controls
 
 
 @dataclass
@@ -185,8 +187,10 @@ class Examination:
     async def _examine(self) -> None:
         with self.phase("set-up"):
             await self._set_up()
-        shipped = [p for p in self.plan.dialogues if p.check.requirement.profile == "shipped"]
-        others = [p for p in self.plan.dialogues if p.check.requirement.profile != "shipped"]
+        alone = [p for p in self.plan.dialogues if p.check.requirement.alone]
+        played = [p for p in self.plan.dialogues if not p.check.requirement.alone]
+        shipped = [p for p in played if p.check.requirement.profile == "shipped"]
+        others = [p for p in played if p.check.requirement.profile != "shipped"]
         # The limits first: their keys are drained at once, and their waits pass while everything else runs. Where nothing waits,
         # they keep those cores busy that fuzzing, one request after the other, leaves idle.
         later = self.options.quick and self.options.fuzz and "shipped" in self.parts
@@ -213,6 +217,11 @@ class Examination:
         if self.options.load_seconds:
             with self.phase("load"):
                 await self._load()
+        if alone:
+            with self.phase("restart and outage", len(alone)):
+                # No observer sees it: what is answered without a store says nothing about a service that has one.
+                controls = [part.controls for part in self.parts.values()]
+                self.cases += await play_alone(alone, lambda p: self._played(p, []), self.judge(), controls)
 
     async def _set_up(self) -> None:
         """Is this the service that the contract describes, and do the credentials work?"""
@@ -422,11 +431,13 @@ async def _within(examination: Examination, running: dict[str, Running], work: C
     contract = examination.contract
     paced = is_paced(contract, running)
     quota = _user_quota(contract) if paced else None
+    store = store_of(contract)
     for number, (profile, target) in enumerate(running.items()):
         marker = examination.token + "rst"[number]  # one for each, who may share a database
         steps = (contract.auth.login, contract.auth.register, *contract.logins.values())
         hashing = (step.operation.label for step in steps if step)
         transport = HttpTransport(target.url, marker=marker, slow=hashing)
+        controls = Controls(target, store)
         driver = Driver(
             contract,
             transport,
@@ -439,8 +450,9 @@ async def _within(examination: Examination, running: dict[str, Running], work: C
             alive=target.alive,
             environment={**os.environ, **target.env},
             pace=Pace(contract) if paced else None,
+            control=controls.do,
         )
-        examination.parts[profile] = Part(target, driver, transport)
+        examination.parts[profile] = Part(target, driver, transport, controls)
     task = asyncio.current_task()
     assert task is not None
     loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from functools import cache
 from itertools import count
@@ -68,6 +68,9 @@ class Shop:
         self.items: dict[str, dict[str, Any]] = {"i0": {"id": "i0", "name": "first", "quantity": 1}}
         self.orders: dict[str, dict[str, Any]] = {}
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
+        self.done_to_it: Callable[[str], object] = self._store
+        """Called with ``restart``, ``store-down`` and ``store-up``. The first leaves its counters as they are."""
+        self.has_store = True
 
     def session(self, name: str, role: str = "user") -> Session:
         """A session of this user, as the driver would make one by registering and logging in."""
@@ -115,10 +118,13 @@ class Shop:
 
     # -- limits ----------------------------------------------------------------------------------------------------------
 
+    def _store(self, deed: str) -> None:
+        self.has_store = deed != "store-down"
+
     def _limited(self, request: Request) -> Response | None:
         """Token buckets as the sample's ``rate_limits`` say, counted before anything else."""
         quotas = {f"{PREFIX}/auth/login": 10, f"{PREFIX}/auth/refresh": 30}
-        if request.path == "/health" or request.method == "OPTIONS":
+        if request.path == "/health" or request.method == "OPTIONS" or not self.has_store:
             return None
         quota = quotas.get(request.path, 100)
         user = self._user(request) if self.keyed_by_user and request.path not in quotas else None

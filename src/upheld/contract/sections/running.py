@@ -56,6 +56,15 @@ class Profiles(Section):
     )
 
 
+class Store(Section):
+    """How to take the store of the counters away and bring it back, so that the service is seen without it."""
+
+    stop: str = Field(min_length=1, description="Command that stops it.")
+    start: str = Field(
+        min_length=1, description="Command that starts it again and then ends; the store goes on in the background."
+    )
+
+
 class Target(Section):
     """The running service. ``url``, ``start``, ``compose`` or ``embedded``; the command line can name another."""
 
@@ -74,6 +83,9 @@ class Target(Section):
     ready_within: Duration = Field(30.0, description="How long it may take to be ready.")
     profiles: Profiles | None = Field(
         None, description="Environment for starting it with raised limits, as shipped, and with tokens that end soon."
+    )
+    store: Store | None = Field(
+        None, description="Commands that stop and start the store of the rate limits' counters, such as Redis."
     )
     compose: str | None = Field(None, description="Compose file that starts the service with what it needs.")
     embedded: bool = Field(False, description="Use the reference backend that comes with Upheld.")

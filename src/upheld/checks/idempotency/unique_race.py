@@ -106,7 +106,7 @@ def converse(lane: Lane) -> Conversation:
     sent = f"{TOGETHER} × {lane.operation.label} at once, all the same"
     for answer in made:
         yield from tidy(lane, lane.operation, answer, request.session)
-    if any(crashed(answer) for answer in answers):
+    if made and any(crashed(answer) for answer in answers):
         return Finding(
             expected="one 2xx, and 409 or 422 for the others",
             actual=f"{told}; likely: that the name is taken is found out by the database, and nobody expects it there",

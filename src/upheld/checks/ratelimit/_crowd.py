@@ -51,8 +51,11 @@ def span(answers: list[Response]) -> tuple[Response, Response]:
 
 
 def most(rule: RateRule, answers: list[Response]) -> int:
-    """How many of them the rule may admit."""
-    return ceiling(rule, list(span(answers)))
+    """How many of them the rule may admit. Raises `CannotProve` when they took so long that a window begins to forget them."""
+    first, last = span(answers)
+    if rule.algorithm != "token-bucket" and last.at - first.at + first.elapsed > rule.window / 2:
+        raise CannotProve(f"{len(answers)} requests take longer than half a window")
+    return ceiling(rule, [first, last])
 
 
 def counted(lane: Lane) -> Generator[Action, Any, Knock]:

@@ -11,7 +11,7 @@ from upheld.checks.ratelimit._drain import Knock, drain, rules, ways
 from upheld.exchange import Request, Response, Session
 
 if TYPE_CHECKING:
-    from upheld.contract import Contract, Operation
+    from upheld.contract import Contract, Operation, RateRule
 
 MOST_TRIES = 12
 
@@ -25,9 +25,15 @@ class Spent:
     answered: frozenset[int]
     """The statuses with which that request was answered as long as it was admitted."""
     count: int
-    """Requests that were admitted."""
+    """Requests of this kind that were admitted."""
+    began: float
+    """When the first of them was sent, in seconds since the run began."""
     at: float
-    """When it was refused, in seconds since the run began."""
+    """When the first one was refused."""
+
+    def outlived(self, rule: RateRule, answer: Response) -> bool:
+        """Whether a moving window may have begun to forget them by this answer, which it does as fast as they were sent."""
+        return rule.algorithm != "token-bucket" and answer.at - self.began > 0.9 * rule.window
 
     def comes_through(self, response: Response) -> bool:
         """The operation itself answers: with success, or as it did before the key was used up."""
@@ -41,8 +47,14 @@ def spend(lane: Lane, session: Session | None) -> Generator[Action, Any, Spent]:
         admitted, refused = yield from drain(lane, session, ask)
         total += len(admitted)
         if refused is not None and admitted:
-            return Spent(ask, frozenset(answer.status for answer in admitted), total, refused.at)
+            return spent_by(ask, admitted, refused)
     raise CannotProve(f"{total} requests met no 429, so no key is used up")
+
+
+def spent_by(ask: Knock, admitted: list[Response], refused: Response) -> Spent:
+    """What `drain` has used up."""
+    began = admitted[0].at - admitted[0].elapsed
+    return Spent(ask, frozenset(answer.status for answer in admitted), len(admitted), began, refused.at)
 
 
 def gets_past(
@@ -76,6 +88,8 @@ def gets_past(
             if not through(response):
                 return []
             passed.append(response)
+        if spent.outlived(rule, passed[-1]):
+            raise CannotProve("a whole window has passed since the key was used up")
         earned = int((passed[-1].at - since.at) * rate)
         if (yield from _refused(lane, session, spent.ask, tries=2 + earned)) is not None:
             return passed

@@ -137,6 +137,8 @@ def _bought(lane: Lane, session: Session | None, newer: Session, spent: Spent) -
             break
     else:
         raise CannotProve("answers take so long that the user earns as much meanwhile as a new quota would give")
+    if spent.outlived(rule, response):
+        raise CannotProve("a whole window has passed since the user's quota was used up")
     if rule.algorithm != "token-bucket":
         # A window that has ended gives everybody a new quota, the old credential too.
         plain: Response = yield from send((yield from spent.ask(lane, session)))

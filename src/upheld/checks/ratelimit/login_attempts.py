@@ -49,9 +49,9 @@ from upheld.check import (
     send,
 )
 from upheld.checks.ratelimit._drain import ceiling, drain, partition, tap, ways
-from upheld.checks.ratelimit._spent import Spent, gets_past
+from upheld.checks.ratelimit._spent import gets_past, spent_by
 from upheld.exchange import Request, Response, Session
-from upheld.steps import step_request
+from upheld.steps import describe, step_request
 from upheld.steps.accounts import let_in, login_subject
 from upheld.steps.sessions import other_password, throw_away
 
@@ -111,13 +111,16 @@ def converse(lane: Lane) -> Conversation:
         return Unproven("a wrong password lets in: auth/exact-password says more")
     seen = ", ".join(dict.fromkeys(str(answer.status) for answer in failed))
     if refused is None:
+        answer: Response = yield from send(right)
+        if not let_in(lane, answer):
+            return Unproven(f"the account is locked after {len(failed)} wrong passwords ({seen}): {describe(answer)}")
         return Finding(
             expected="429 when the quota is used up with wrong passwords",
-            actual=f"{len(failed)} wrong passwords answered ({seen}), none refused; likely: failed logins are not counted",
+            actual=f"{len(failed)} wrong passwords answered ({seen}), none refused, and the right one lets in; likely: failed logins are not counted",
             sent=f"{len(failed)} × {lane.operation.label} of one user with a wrong password, from one address",
             request=right.with_(body=step_request(lane, login, guesser).body),
         )
-    spent = Spent(guess, frozenset(answer.status for answer in failed), len(failed), refused.at)
+    spent = spent_by(guess, failed, refused)
     passed = yield from gets_past(lane, None, spent, lambda request, number: right, lambda answer: let_in(lane, answer))
     if passed:
         return Finding(

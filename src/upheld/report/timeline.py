@@ -17,6 +17,8 @@ Kind = Literal["admitted", "over", "refused", "early"]
 WIDTH, HEIGHT = 1000.0, 100.0
 _NEAR = 8.0
 """Marks of one kind that are closer than this are drawn as one."""
+_AT_ONCE = 0.3
+"""In windows: a dialogue that lets time pass before it uses a key up lets more pass than that."""
 _ROOM = 1.08
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 _TICKS = 5
@@ -58,7 +60,7 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The timelines of one rate rule. The first one shows most: what is broken, and what came back."""
+    """The timelines of one rate rule; the first one shows most."""
 
     name: str
     """``POST /auth/login 10/min``."""
@@ -70,19 +72,23 @@ class Rule:
 
 
 def rules(run: Run) -> list[Rule]:
-    """The rate rules that a run has timelines of, in the order in which they were studied."""
+    """The rate rules that a run has timelines of, by name."""
     found: dict[str, list[tuple[Result, TimelineResult]]] = {}
     for result in run.results:
         if result.timeline is not None and result.timeline.points:
             found.setdefault(result.timeline.rule, []).append((result, result.timeline))
-    return [
+    told = [
         Rule(name(seen[0][1]), tuple(result for result, _ in sorted(seen, key=_telling))) for seen in found.values()
     ]
+    return sorted(told, key=lambda rule: rule.name)
 
 
-def _telling(seen: tuple[Result, TimelineResult]) -> tuple[int, bool, float]:
+def _telling(seen: tuple[Result, TimelineResult]) -> tuple[int, bool, float, float]:
+    """What is broken before what holds, what was used up at once before what took its time, the soonest return before others."""
     result, line = seen
-    return RANK[result.verdict], _back(line) is None, -line.points[-1][0]
+    first, back = _first_refused(line), _back(line)
+    slow = first is not None and line.points[first][0] > line.window * _AT_ONCE
+    return RANK[result.verdict], slow, math.inf if back is None else back, -line.points[-1][0]
 
 
 def name(line: TimelineResult) -> str:

@@ -183,8 +183,8 @@ class Maker:
         if keyword is None:
             yield base, trail
             return
-        choices = base.pop(keyword)
-        for raw in choices:
+        # Of one thing or many of it, one is the plainer: a create that takes both then tells one id.
+        for raw in sorted(base.pop(keyword), key=lambda choice: shapes.types(self.schemas.expand(choice)) == {"array"}):
             branch = self._told_apart(base, raw, self.schemas.expand(raw))
             if branch is False:
                 continue

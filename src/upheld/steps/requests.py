@@ -98,14 +98,27 @@ def refused(what: str, request: Request, response: Response, lane: Lane) -> Cann
 def _remedy(lane: Lane, request: Request, response: Response) -> str:
     contract, session = lane.contract, request.session
     operation = contract.operation(request.operation)
-    if operation is None or session is None:
+    if operation is None:
         return ""
+    if session is None:
+        return in_the_document(operation) if response.status in _UNFIT else ""
     if response.status == 403 and contract.roles(operation) is None:
         others = [identity.role for identity in contract.policy.identities.values() if identity.role != session.role]
         return f'roles: [{{op: "{operation.label}", allow: [{next(iter(others), "admin")}]}}]'
     if response.status == 401 and (header := _not_carried(contract, operation, session)):
         return f"identities: {{NAME: {{role: {session.role}, …, api_key_env: …}}}}: it asks for {header}"
-    return ""
+    return in_the_document(operation) if response.status in _UNFIT else ""
+
+
+_UNFIT = frozenset({400, 404, 409, 422})
+
+
+def in_the_document(operation: Operation) -> str:
+    """What to add where the service does not take what was made from the document alone."""
+    if operation.body is not None:
+        return f"in the document: an example of a body that {operation.label} takes"
+    wanted = [f"{{{parameter.name}}}" for parameter in operation.path_parameters]
+    return f"in the document: an example of {' and '.join(wanted)} that exists" if wanted else ""
 
 
 def _not_carried(contract: Contract, operation: Operation, session: Session) -> str:
@@ -291,6 +304,12 @@ def _links(lane: Lane, operation: Operation, session: Session | None) -> Move:
             del lane.known[name]
         else:
             lane.known[name] = int(identifier) if identifier.isdecimal() and identifier.isascii() else identifier
+
+
+def family_at(contract: Contract, operation: Operation, parameter: str) -> Resource | None:
+    """The family whose members this parameter of the operation's path names; None where nothing in the document makes or lists them."""
+    mark = "{" + parameter + "}"
+    return _family(contract, operation.path.split(mark)[0] + mark)
 
 
 def _family(contract: Contract, template: str) -> Resource | None:

@@ -287,3 +287,33 @@ def test_what_can_never_be_read_is_judged_by_the_answer_alone() -> None:
     unreadable = lambda q, r: Response.problem(500) if q.method == "GET" and q.path == "/api/v1/items" else r  # noqa: E731
     outcome, _ = play(POST, policy=EDITORS, shop=guarded(POST), alter=unreadable)
     assert isinstance(outcome, Kept), outcome
+
+
+def _forbidden_by_content(request: Request, response: Response) -> Response:
+    return Response.problem(403) if request.operation == POST and response.status == 201 else response
+
+
+def test_a_403_that_an_empty_body_does_not_get_is_not_about_the_role() -> None:
+    outcome, _ = play(POST, policy=EDITORS, shop=guarded(POST), alter=_forbidden_by_content)
+    assert isinstance(outcome, Unproven)
+    assert cells(outcome)["admin"] == ("unproven", "403")
+    assert "an empty one gets 422" in outcome.reason
+    assert outcome.add == f"in the document: an example of a body that {POST} takes"
+
+
+def _unnamed(document: dict[str, Any]) -> None:
+    # Nothing makes or lists what {kind} stands for.
+    operation = {"parameters": [{"name": "kind", "in": "path", "required": True, "schema": {"type": "string"}}]}
+    operation |= {"security": [{"bearer": []}], "responses": {"200": {"description": "Exported."}}}
+    document["paths"]["/api/v1/exports/{kind}"] = {"post": operation}
+
+
+def test_a_403_to_a_value_that_was_made_up_is_not_about_the_role() -> None:
+    label = "POST /api/v1/exports/{kind}"
+    policy = {"roles": [{"op": "POST /exports/*", "allow": ["admin"]}]}
+    outcome, _ = play(
+        label, policy=policy, document=_unnamed, alter=lambda q, r: Response.problem(403) if q.operation == label else r
+    )
+    assert isinstance(outcome, Unproven)
+    assert "{kind}, for which no existing value is known" in outcome.reason
+    assert outcome.add == "in the document: an example of {kind} that exists"

@@ -52,9 +52,24 @@ from upheld.check import (
     send,
     sign_in,
 )
+from upheld.checks.authz._reasons import PAST_THE_ROLE, about_what_it_says
 from upheld.contract.scopes import expected, named_scopes, role_names
 from upheld.exchange import Request, Response, Session
-from upheld.steps import GONE, LISTED, Aim, Move, aim, canary, carried_out, describe, drop, look, personal, refused
+from upheld.steps import (
+    GONE,
+    LISTED,
+    Aim,
+    Move,
+    aim,
+    canary,
+    carried_out,
+    describe,
+    drop,
+    in_the_document,
+    look,
+    personal,
+    refused,
+)
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation
@@ -76,8 +91,6 @@ REQUIREMENT = Requirement(
     cwe=("CWE-285", "CWE-862"),
 )
 
-PAST_THE_ROLE = frozenset({400, 409, 410, 412, 415, 422, 428})
-"""Answers to what a request says. Where another role's same request is refused with 403, whoever gets one is past that."""
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH"})
 
 
@@ -250,12 +263,15 @@ def _judge_allowed(lane: Lane, table: Table, admitted: Sequence[Answered], turne
     operation = lane.operation
     line = _source(lane.contract, operation)
     turned_away = any(one.response.status == 403 and not one.change for one in turned)
+    carried = any(one.response.ok for one in admitted)
     for one in admitted:
         role, status = one.who.role, one.response.status
         if one.response.ok:
             table.keep(role, str(status))
         elif turned_away and status in PAST_THE_ROLE:
             table.keep(role, f"{status}, past the role")
+        elif status == 403 and not carried and (about := (yield from about_what_it_says(lane, one.request))):
+            table.doubt(role, "403", f"the 403 may be about {about}", in_the_document(operation))
         elif line and (status == 403 or (status == 401 and (yield from _known(lane, one.who)))):
             table.accuse(role, str(status), _shut_out(lane, one, line))
         elif status == 403:
@@ -458,6 +474,12 @@ BREACHING = (
         "administrators are shut out",
         subject=f"DELETE {_ITEM}",
         alter=lambda q, r: Response.problem(403) if q.method == "DELETE" else r,
+    ),
+    Example(
+        "administrators are shut out, whatever they say",
+        subject="POST /api/v1/items",
+        policy=_EDITED,
+        alter=lambda q, r: Response.problem(403) if q.method == "POST" and q.path == "/api/v1/items" else r,
     ),
     Example(
         "scopes are not asked for", subject=f"DELETE {_ITEM}", policy=_SCOPES, document=_scoped, alter=_let_through

@@ -4,7 +4,7 @@
 
 No 2xx answer shows the password that its caller signed in with, a password hash, a private key, a secret of a second factor, a stored
 token, or a property that the document marks as `writeOnly`. What a login, a token endpoint or the making of a key answers is exempt:
-there, handing out a secret is what they are for.
+there, handing out a secret is what they are for; so is the hash that an operation named for hashing makes of what it was sent.
 
 ## Why
 
@@ -87,6 +87,9 @@ _OF_SESSIONS = frozenset({"auth", "login", "signin", "token", "tokens", "oauth",
 _GIVES = _OF_SESSIONS | frozenset({"refresh", "invite", "invites",
                     "invitation", "invitations", "key", "keys", "register", "signup", "credentials", "share", "presign"})  # fmt: skip
 
+# A service for hashing answers with the hash of what its caller gave it; a read that is called so shows a stored one.
+_HASHING = frozenset({"hash", "hashes", "digest", "bcrypt", "argon2", "htpasswd"})
+
 
 def observe(exchange: Exchange, contract: Contract) -> Outcome | None:
     response = exchange.response
@@ -105,8 +108,10 @@ def observe(exchange: Exchange, contract: Contract) -> Outcome | None:
     sent = (exchange.request.body or b"").decode("utf-8", "replace") + exchange.request.target
     allowed = _compiled(contract.policy.leak.allow)
     gives = operation is None or _gives(contract, operation)
+    hashes = operation is not None and not operation.safe and not _HASHING.isdisjoint(_said(operation))
     for pointer, value in _leaves(document):
-        what = _what(pointer, value, password, hidden, gives=gives, shows=exchange.request.method in ("GET", "HEAD"))
+        shows = exchange.request.method in ("GET", "HEAD")
+        what = _what(pointer, value, password, hidden, gives=gives, hashes=hashes, shows=shows)
         if not what or (value in sent and what != "the password of its caller"):
             continue
         if any(pattern.search(value) or pattern.search(f"{pointer}: {value}") for pattern in allowed):
@@ -122,12 +127,14 @@ def observe(exchange: Exchange, contract: Contract) -> Outcome | None:
     return _KEPT
 
 
-def _what(pointer: str, value: str, password: str, hidden: frozenset[str], *, gives: bool, shows: bool) -> str:
+def _what(
+    pointer: str, value: str, password: str, hidden: frozenset[str], *, gives: bool, hashes: bool, shows: bool
+) -> str:
     """What kind of secret this is, in words; empty when it is none."""
     name = _name(pointer)
     if password and value == password:
         return "the password of its caller"
-    if _HASH.fullmatch(value):
+    if _HASH.fullmatch(value) and not hashes:
         return "a password hash"
     if _PRIVATE_KEY.search(value):
         return "a private key"
@@ -183,8 +190,11 @@ def _gives(contract: Contract, operation: Operation) -> bool:
         return True
     if auth.api_keys is not None and auth.api_keys.create == operation:
         return True
-    said = {word for segment in operation.path.split("/") for word in words(segment)}
-    return bool(said & (_OF_SESSIONS if operation.safe else _GIVES))
+    return bool(_said(operation) & (_OF_SESSIONS if operation.safe else _GIVES))
+
+
+def _said(operation: Operation) -> set[str]:
+    return {word for segment in operation.path.split("/") for word in words(segment)}
 
 
 @lru_cache(maxsize=4096)
@@ -223,6 +233,10 @@ def _write_only_hint(document: dict[str, Any]) -> None:
     document["components"]["schemas"]["User"]["properties"]["pin"] = {"type": "string", "writeOnly": True}
 
 
+def _hashing(document: dict[str, Any]) -> None:
+    document["paths"]["/api/v1/items/hash"] = {"post": {"responses": {"200": {"description": "Hashed."}}}}
+
+
 CONFORMING = (
     Example("a profile", _shown(email="bob@example.test")),
     Example("times and numbers of secrets", _shown(reset_token_expires="2026-11-22T10:00:00Z", token_count=3)),
@@ -238,6 +252,11 @@ CONFORMING = (
         ),
     ),
     Example(
+        "a hash made of the caller's text is what was asked for",
+        seen("POST", "/api/v1/items/hash", Response.of(200, {"data": _BCRYPT}), body=b'{"string": "sample"}'),
+        document=_hashing,
+    ),
+    Example(
         "allowed by the contract", _shown(wifi_password="k9Xw77Qp"), policy={"leak": {"allow": ["^/wifi_password:"]}}
     ),
 )
@@ -251,5 +270,8 @@ BREACHING = (
     Example("a private key", _shown(key=_PEM)),
     Example("a stored token", _shown(last=_TOKEN)),
     Example("a hash in a list", seen("GET", "/api/v1/items", Response.of(200, {"items": [{"hash": _BCRYPT}]}))),
+    Example(
+        "a hash where one may not be asked for", seen("POST", "/api/v1/items", Response.of(201, {"hash": _BCRYPT}))
+    ),
     Example("a writeOnly property", _shown(pin="1234"), document=_write_only_hint),
 )

@@ -49,7 +49,7 @@ from upheld.exchange import Request, Response
 from upheld.steps import caller, describe, operations, tidy, valid_request
 
 if TYPE_CHECKING:
-    from upheld.contract import Contract
+    from upheld.contract import Contract, Operation
 
 REQUIREMENT = Requirement(
     title="A secured operation refuses whoever shows no valid credentials",
@@ -87,6 +87,7 @@ def converse(lane: Lane) -> Conversation:
                 expected="401",
                 actual=f"{response.status} with {says}",
                 sent=f"{operation.label} with {says}",
+                required=f"{operation.label} is carried out for nobody without valid credentials: {_why(lane.contract, operation)}",
                 request=bare.with_headers(authorization=value() if callable(value) else value),
             )
         refusals.add(response.status)
@@ -98,6 +99,15 @@ def converse(lane: Lane) -> Conversation:
     if not let_in:
         raise CannotProve(f"{operation.label} with good credentials was answered with {describe(control)}")
     return Kept(f"refused without credentials and with {len(_CREDENTIALS) - 1} bad ones")
+
+
+def _why(contract: Contract, operation: Operation) -> str:
+    """What of the contract secures it."""
+    if "security" in operation.raw:
+        return "the document asks for them there"
+    if contract.policy.public:
+        return "no line under public: lists it"
+    return "the document asks for them everywhere"
 
 
 def _foreign_token() -> str:

@@ -19,6 +19,8 @@ one identity's token in the header with another's in the query.
 
 `GET /users/me?access_token=…` without any header is answered `200`.
 
+A document that declares `access_token` in the query as a security scheme promises that way in; there only the case is tried.
+
 ## When to waive it
 
 For operations that browsers call without being able to set a field (WebSocket, EventSource, downloads), where the token in the
@@ -102,6 +104,8 @@ def converse(lane: Lane) -> Conversation:
     nobody: Response = yield from send(bare)
     if nobody.ok:
         raise CannotProve(f"{lane.operation.label} answers {nobody.status} without any credentials")
+    if _documented(lane.contract):
+        return Kept("any case of the scheme works; the document itself puts access_token into the URL")
     probe = _in_query(bare, token)
     response = yield from send(probe)
     if response.ok:
@@ -144,6 +148,14 @@ def _beside(lane: Lane, request: Request, mine: Response, session: Session) -> M
     return f"{both.status} with another identity's token in the URL beside it"
 
 
+def _documented(contract: Contract) -> bool:
+    """The document declares ``access_token`` in the query as an API key: a way in that is promised, not left open."""
+    return any(
+        scheme.get("type") == "apiKey" and scheme.get("in") == "query" and scheme.get("name") == "access_token"
+        for scheme in contract.security_schemes.values()
+    )
+
+
 def _in_query(request: Request, token: str) -> Request:
     return request.with_(query=(*request.query, ("access_token", token)))
 
@@ -179,8 +191,18 @@ class _LastOneWins:
         return self.answers[request.query[0][1]] if request.session and request.query else response
 
 
+def _key_in_the_url(document: dict[str, Any]) -> None:
+    schemes = document["components"]["securitySchemes"]
+    schemes["query"] = {"type": "apiKey", "in": "query", "name": "access_token"}
+
+
 CONFORMING = (
     Example("the sample shop"),
+    Example(
+        "a token in the URL, as the document says",
+        document=_key_in_the_url,
+        alter=lambda q, r: _SOMEBODY if _queried(q) and not q.session else r,
+    ),
     Example(
         "two ways at once are a bad request",
         alter=lambda q, r: Response.problem(400) if _queried(q) and q.session else r,

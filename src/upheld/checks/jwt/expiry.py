@@ -22,12 +22,13 @@ A properly signed token without `exp` is answered `200`.
 
 ## When to waive it
 
-Never for expired tokens.
+Never for expired tokens. For tokens without an end, where only the service itself has the key and it gives every token one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from upheld.check import (
@@ -35,8 +36,11 @@ from upheld.check import (
     Clause,
     Conversation,
     Example,
+    Finding,
+    Kept,
     Lane,
     NotApplicable,
+    Outcome,
     Requirement,
     Subjects,
 )
@@ -75,11 +79,19 @@ def converse(lane: Lane) -> Conversation:
         return good
     key: Key = yield from proven_key(lane, good)
     issued = issued_at(good.token, good.session.answer)
-    ends = lane.contract.policy.auth.jwt.access_ttl is not None
-    return (yield from show(good, _endings(good.token, key, issued, ends=ends)))
+    shown: Outcome = yield from show(good, _ended(good.token, key, issued))
+    if not isinstance(shown, Kept) or lane.contract.policy.auth.jwt.access_ttl is None:
+        return shown
+    endless: Outcome = yield from show(good, _endless(good.token, key))
+    if not isinstance(endless, Finding):
+        return Kept("4 wrong tokens refused")
+    # RFC 7519 leaves exp to the service: that every token has an end is what the contract says.
+    return replace(
+        endless, required="auth: {jwt: {access_ttl: …}}: every access token ends, so one without an end is none"
+    )
 
 
-def _endings(token: Token, key: Key, issued: int, *, ends: bool) -> Iterator[tuple[str, str]]:
+def _ended(token: Token, key: Key, issued: int) -> Iterator[tuple[str, str]]:
     # An hour is more than any leeway for clocks that differ ("usually no more than a few minutes").
     earlier: dict[str, Any] = {name: issued - 2 * _HOUR for name in ("iat", "nbf", "auth_time") if name in token.claims}
     yield (
@@ -87,9 +99,11 @@ def _endings(token: Token, key: Key, issued: int, *, ends: bool) -> Iterator[tup
         resigned(token, key, exp=issued - _HOUR, **earlier),
     )
     yield "an exp that is text", resigned(token, key, exp=str(issued + _HOUR))
-    if ends:
-        yield "a token without exp", resigned(token, key, without=("exp",))
-        yield "an exp of 1e308, which no clock reaches", resigned(token, key, exp=1e308)
+
+
+def _endless(token: Token, key: Key) -> Iterator[tuple[str, str]]:
+    yield "a token without exp", resigned(token, key, without=("exp",))
+    yield "an exp of 1e308, which no clock reaches", resigned(token, key, exp=1e308)
 
 
 def _careless(shop: Shop) -> None:

@@ -9,6 +9,16 @@ import pytest
 
 from upheld.check import Action, CannotProve, Example, Finding, Kept, Lane, Move, Unproven
 from upheld.checks import catalogue
+from upheld.checks.ratelimit._limiters import (
+    AlignedWindow,
+    FixedWindow,
+    Make,
+    MovingWindow,
+    SlidingCounter,
+    StrictMovingWindow,
+    TokenBucket,
+)
+from upheld.checks.ratelimit._rehearsed import limited
 from upheld.exchange import Request, Response
 from upheld.rehearse import Stage, rehearse
 from upheld.sample import Shop, contract
@@ -128,6 +138,51 @@ def test_a_window_that_ends_meanwhile_is_no_way_past_it(name: str, length: int) 
     (subject,) = check.subjects(promises)  # type: ignore[misc]
     outcome = stage.play(check.converse(Lane(promises, subject, "t3st")))
     assert isinstance(outcome, Kept | Unproven), outcome
+
+
+LIMITERS = {
+    AlignedWindow: "fixed-window",
+    FixedWindow: "fixed-window",
+    MovingWindow: "moving-window",
+    SlidingCounter: "sliding-window",
+    StrictMovingWindow: "moving-window",
+    TokenBucket: "token-bucket",
+}
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 1.1, 2.7, 5.3])
+@pytest.mark.parametrize("make", LIMITERS)
+@pytest.mark.parametrize("name", ["forwarded-headers", "path-variants", "login-attempts", "parallel", "processes"])
+def test_no_limiter_that_keeps_its_word_is_accused_however_slow_it_is(name: str, make: Make, seconds: float) -> None:
+    def change(shop: Shop) -> None:
+        limited(make, begins=-31.7)(shop)
+        slow(shop, seconds)
+
+    rule = {"op": "POST /auth/login", "quota": "10/min", "key": "ip"}
+    for algorithm in (LIMITERS[make], "any"):  # type: ignore[index]
+        policy = {"rate_limits": [rule], "rate_limit": {"algorithm": algorithm}}
+        outcome = rehearse(CHECKS[f"ratelimit/{name}"], Example("slow", shop=change, policy=policy))
+        assert isinstance(outcome, Kept | Unproven), (algorithm, outcome)
+        if seconds < 0.2:
+            assert isinstance(outcome, Kept), (algorithm, outcome)
+
+
+def test_an_account_that_is_locked_is_not_told_to_be_guessed() -> None:
+    def change(shop: Shop) -> None:
+        answer, failed = shop._answer, []
+
+        def locking(request: Request) -> Response:
+            response = Response.problem(403) if len(failed) >= 5 and "login" in request.path else answer(request)
+            if response.status == 401 and request.path.endswith("/auth/login"):
+                failed.append(request)
+            return response
+
+        shop._limited = lambda request: None  # type: ignore[method-assign]
+        shop._answer = locking  # type: ignore[method-assign]
+
+    outcome = rehearse(CHECKS["ratelimit/login-attempts"], Example("locks", subject=LOGIN, shop=change))
+    assert isinstance(outcome, Unproven), outcome
+    assert "locked" in outcome.reason
 
 
 def test_what_may_be_made_twice_is_no_race() -> None:

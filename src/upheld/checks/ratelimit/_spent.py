@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from upheld.check import Action, CannotProve, Lane, NotApplicable, Subject, Subjects, Unproven, send
-from upheld.checks.ratelimit._drain import Knock, drain, rules, ways
+from upheld.checks.ratelimit._drain import Knock, drain, rules, took, ways
 from upheld.exchange import Request, Response, Session
 
 if TYPE_CHECKING:
@@ -55,6 +55,24 @@ def spent_by(ask: Knock, admitted: list[Response], refused: Response) -> Spent:
     """What `drain` has used up."""
     began = admitted[0].at - admitted[0].elapsed
     return Spent(ask, frozenset(answer.status for answer in admitted), len(admitted), began, refused.at)
+
+
+def drain_past_windows(
+    lane: Lane, session: Session | None, how: Knock
+) -> Generator[Action, Any, tuple[list[Response], Response | None]]:
+    """As `drain`, and no 429 means that there is no limit: a window that ends meanwhile gives a second quota, but no third one.
+
+    Raises `CannotProve` where the requests take longer than a window.
+    """
+    rule = lane.subject.rule
+    assert rule is not None
+    admitted, refused = yield from drain(lane, session, how)
+    if refused is None and rule.algorithm != "token-bucket":
+        more, refused = yield from drain(lane, session, how)
+        admitted += more
+        if refused is None and took(admitted) > rule.window:
+            raise CannotProve(f"{len(admitted)} requests take longer than a window, so that none has to be refused")
+    return admitted, refused
 
 
 def gets_past(

@@ -47,7 +47,7 @@ from upheld.check import (
     send,
 )
 from upheld.checks.ratelimit._drain import drain, partition, rules
-from upheld.checks.ratelimit._spent import Spent, spend
+from upheld.checks.ratelimit._spent import Spent, drain_past_windows, spend
 from upheld.exchange import Request, Response, Session
 from upheld.steps.sessions import refreshed, signed_in_again
 
@@ -153,7 +153,7 @@ def _strangers(lane: Lane) -> Generator[Action, Any, str | Finding]:
         yield from move()
     except CannotProve:
         return "; made-up tokens were not tried: all requests come from one address"
-    answers, refused = yield from drain(lane, None, _made_up)
+    answers, refused = yield from drain_past_windows(lane, None, _made_up)
     if refused is not None:
         return f"; {len(answers)} made-up tokens, then 429"
     if any(answer.status != 401 for answer in answers):

@@ -48,8 +48,8 @@ from upheld.check import (
     move,
     send,
 )
-from upheld.checks.ratelimit._drain import ceiling, drain, partition, tap, took, ways
-from upheld.checks.ratelimit._spent import gets_past, spent_by
+from upheld.checks.ratelimit._drain import ceiling, drain, partition, tap, ways
+from upheld.checks.ratelimit._spent import drain_past_windows, gets_past, spent_by
 from upheld.exchange import Request, Response, Session
 from upheld.steps import describe, step_request
 from upheld.steps.accounts import let_in, login_subject
@@ -105,15 +105,7 @@ def converse(lane: Lane) -> Conversation:
         yield from ()
         return step_request(lane, login, guesser)
 
-    rule = lane.subject.rule
-    assert rule is not None
-    failed, refused = yield from drain(lane, None, guess)
-    if refused is None and rule.algorithm != "token-bucket":
-        # A window that ended meanwhile has given a second quota, but no third one.
-        more, refused = yield from drain(lane, None, guess)
-        failed += more
-        if refused is None and took(failed) > rule.window:
-            return Unproven(f"{len(failed)} logins take longer than a window, so that none has to be refused")
+    failed, refused = yield from drain_past_windows(lane, None, guess)
     right = step_request(lane, login, person)
     if any(let_in(lane, answer) for answer in failed):
         return Unproven("a wrong password lets in: auth/exact-password says more")
@@ -139,7 +131,8 @@ def converse(lane: Lane) -> Conversation:
             request=right,
         )
     told = f"the right password is refused after {len(failed)} wrong ones{(yield from _malformed(lane))}"
-    if rule.also_by != "account":
+    rule = lane.subject.rule
+    if rule is None or rule.also_by != "account":
         return Kept(told)
     spread = yield from _spread(lane, rule)
     return spread if isinstance(spread, Finding) else Kept(f"{told}; {spread}")

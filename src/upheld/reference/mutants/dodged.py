@@ -229,6 +229,7 @@ MUTANTS = (
         requirement="ratelimit/coverage",
         says="The health check is limited like everything else.",
         apply=_health_counted,
+        also=("http/undocumented-status",),
     ),
     Mutant(
         name="ratelimit/refused-afterwards",

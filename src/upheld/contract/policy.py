@@ -28,7 +28,7 @@ from upheld.contract.sections.access import (
 from upheld.contract.sections.base import OpPattern, Section, Status
 from upheld.contract.sections.conduct import Cors, Errors, Idempotency, Leak
 from upheld.contract.sections.login import Login
-from upheld.contract.sections.running import Checks, Fuzz, OpenApi, Profile, Profiles, Target, Waiver
+from upheld.contract.sections.running import Checks, Fuzz, OpenApi, Profile, Profiles, Store, Target, Waiver
 from upheld.contract.sections.traffic import Caching, Latency, Limits, Load, RateLimit, RateLimitRule
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ __all__ = [
     "RateLimit",
     "RateLimitRule",
     "RoleRule",
+    "Store",
     "Target",
     "Waiver",
 ]

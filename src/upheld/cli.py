@@ -310,13 +310,12 @@ def plan(
     (Where the OpenAPI document is served by the target, that one document is fetched.)
     """
     from upheld.report.planned import render, to_json
-    from upheld.run.plan import plan as make
-    from upheld.run.prepare import read_contract
+    from upheld.run.prepare import planned, read_contract
 
     shown = []
     for path in _contracts(contracts):
         contract = read_contract(path, target, allow_hosts=allow_host)
-        made = make(contract, _chosen(contract.policy, only, skip), quick=quick)
+        made = planned(contract, _chosen(contract.policy, only, skip), target, quick=quick)
         if as_json:
             shown.append(to_json(contract, made))
         else:

@@ -54,6 +54,8 @@ class Plan(Protocol):
     def waiting(self) -> float: ...
     @property
     def limits(self) -> Mapping[str, LimitCost]: ...
+    @property
+    def held_up(self) -> float | None: ...
 
 
 def to_json(contract: Any, plan: Plan) -> dict[str, Any]:
@@ -80,6 +82,7 @@ def to_json(contract: Any, plan: Plan) -> dict[str, Any]:
         "requests": plan.requests,
         "requests_by_rule": dict(plan.by_rule),
         "seconds": seconds(plan),
+        "seconds_for_quotas": plan.held_up,
         "limits": {
             rule: {"requests": cost.requests, "seconds": _took(cost.requests, cost.waiting)}
             for rule, cost in plan.limits.items()
@@ -89,7 +92,7 @@ def to_json(contract: Any, plan: Plan) -> dict[str, Any]:
 
 def seconds(plan: Plan) -> int:
     """About how long the dialogues take: their requests, and the longest wait (waits overlap)."""
-    return _took(plan.requests, plan.waiting) + 5
+    return _took(plan.requests, max(plan.waiting, plan.held_up or 0.0)) + 5
 
 
 def _took(requests: int, waiting: float) -> int:
@@ -152,6 +155,9 @@ def render(contract: Any, plan: Plan, console: Console) -> None:
     console.print(
         f"\n{total} promises to check, about {plan.requests} requests and {seconds(plan)} s, fuzzing and load apart"
     )
+    if plan.held_up is not None:
+        least = f", which takes at least {plan.held_up:.0f} s" if plan.held_up else ""
+        console.print(f"The target's limits stay on: its quotas are kept{least}; fuzzing takes minutes then")
     if len(plan.by_rule) > 1 or "no rule" not in plan.by_rule:
         for rule, requests in plan.by_rule.items():
             console.print(f"  {requests:>6} requests under {escape(rule)}")
@@ -160,6 +166,9 @@ def render(contract: Any, plan: Plan, console: Console) -> None:
         for label, cost in plan.limits.items():
             took = f"{_took(cost.requests, cost.waiting)} s"
             console.print(f"  {cost.requests:>6} requests {took:>6}  {escape(label)}")
+        for rule in contract.rate_rules:
+            if rule.label not in plan.limits:
+                console.print(f"  [dim]no operation or too large a quota to try  {escape(rule.label)}[/]")
 
 
 def _state(promise: Promise) -> str:

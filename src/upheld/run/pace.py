@@ -23,6 +23,7 @@ from upheld.steps.tokens import access_token, read_token
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
+    from upheld.run.plan import Plan
 
 _PLAIN_WINDOWS = ("token-bucket", "fixed-window", "moving-window")
 _POLICY = re.compile(r'\s*(?:"[^"]*"|[\w.*/-]+)((?:\s*;\s*\w+\s*=\s*[^;,]+)+)\s*')
@@ -175,7 +176,7 @@ def _keys(rule: RateRule, people: set[str], address: str | None, where: str) -> 
     if rule.key == "global":
         return {"everybody"}
     route = f" {where}" if rule.key.endswith("+route") else ""
-    by_person = rule.key.startswith(("user", "api_key"))
+    by_person = _is_by_user(rule)
     return {(f"{one}{route}") for one in (people if by_person and people else {f"address {address}"})}
 
 
@@ -287,17 +288,38 @@ class Pace(Book):
         return f"waiting for quota: {left:.0f} s" if left >= 1 else ""
 
 
-def needed(contract: Contract, requests: Mapping[str, int], *, addresses: bool) -> float:
-    """About how many seconds the quotas stretch a run over, at most one window after its last request.
+def needed(contract: Contract, plan: Plan, *, addresses: bool) -> float:
+    """About how many seconds a plan waits for quotas, fuzzing apart, at least.
 
-    ``requests`` are those planned for each rule's label; ``addresses`` says whether source addresses can be chosen, which makes
-    a quota by address no limit, and one by user none where users can be registered.
+    ``addresses`` says whether source addresses can be chosen: then a quota by address holds nobody up. One by user holds up whoever
+    can't be registered anew.
     """
-    everybody = Counter(requests)
-    seconds = 0.0
-    for rule in contract.rate_rules:
-        by_user = rule.key.startswith(("user", "api_key"))
-        if addresses and rule.key != "global" and (not by_user or contract.auth.register is not None):
-            continue
-        seconds = max(seconds, (everybody[rule.label] - 1) // max(1, rule.quota - 1) * rule.window)
-    return seconds
+    planned: Counter[RateRule] = Counter()
+    shared: Counter[RateRule] = Counter()
+    """What people can take turns at, as somebody new takes over where a quota ends."""
+    for promise in plan.dialogues:
+        operation = promise.subject.operation
+        rule = contract.rate_rule(operation) if operation is not None else None
+        if operation is not None and rule is not None and promise.check.requirement.profile != "shipped":
+            takes_turns = _is_by_user(rule) and _can_register(contract, contract.roles(operation))
+            (shared if takes_turns else planned)[rule] += promise.requests
+    people = max((-(-count // rule.quota) for rule, count in shared.items()), default=0)
+    for step in (contract.auth.register, contract.auth.login):
+        if step is not None and (rule := contract.rate_rule(step.operation)) is not None:
+            planned[rule] += people
+    held_up = (
+        (count - 1) // max(1, rule.quota - 1) * rule.window
+        for rule, count in planned.items()
+        if not addresses or _is_by_user(rule) or rule.key == "global"
+    )
+    return max(held_up, default=0.0)
+
+
+def _is_by_user(rule: RateRule) -> bool:
+    return rule.key.startswith(("user", "api_key"))
+
+
+def _can_register(contract: Contract, roles: Sequence[str] | None) -> bool:
+    """Whether somebody new can be had who may call what these roles may."""
+    given = {identity.role for identity in contract.policy.identities.values() if identity.has_credentials}
+    return contract.auth.register is not None and not (roles and given.issuperset(roles))

@@ -77,6 +77,8 @@ class Plan:
     """Label of a rate rule → requests of dialogues that it will count, about."""
     limits: Mapping[str, LimitCost] = field(default_factory=dict)
     """Label of a rate rule → what it takes to prove it."""
+    held_up: float | None = None
+    """About how many seconds it waits for the quotas of a target whose limits can't be raised; None where they are raised."""
 
     @property
     def dialogues(self) -> list[Promise]:

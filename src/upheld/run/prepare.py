@@ -6,9 +6,10 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from upheld.errors import ContractError, SetupError, TargetError, UsageError
 from upheld.targets.choose import open_target
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from upheld.contract import Contract
     from upheld.contract.load import PolicyFile
     from upheld.contract.policy import Policy
+    from upheld.run.plan import Plan
     from upheld.targets import Running, Target
 
 WITHIN = 30.0
@@ -100,6 +102,29 @@ def read_contract(path: Path, url: str | None, *, allow_hosts: Iterable[str] = (
         return load(path, target_url=url)
     with opened(path, url, allow_hosts=allow_hosts, profiles=("raised",)) as ready:
         return ready.contract
+
+
+def planned(contract: Contract, checks: Iterable[Check], url: str | None, *, quick: bool) -> Plan:
+    """The plan, and how long it will wait for quotas where the target can't be started with raised ones. Sends nothing."""
+    from upheld.run.addresses import loopback
+    from upheld.run.pace import needed
+    from upheld.run.plan import plan
+
+    made = plan(contract, checks, quick=quick)
+    policy = contract.policy.target
+    try:
+        target = open_target(policy, url, folder=contract.folder, allow_hosts=_host(url))
+    except UsageError:
+        return made  # without a target there is nothing that could hold it up
+    if not contract.rate_rules or "profile" in target.can:
+        return made
+    addresses = loopback(url or policy.url or "http://127.0.0.1")
+    return replace(made, held_up=needed(contract, made, addresses=addresses))
+
+
+def _host(url: str | None) -> set[str]:
+    # Nothing is sent to it here.
+    return {urlsplit(url).hostname or ""} if url else set()
 
 
 def named(part: PolicyFile) -> None:

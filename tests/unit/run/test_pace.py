@@ -6,16 +6,19 @@ import asyncio
 import base64
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from upheld.check import Subject
 from upheld.checks.ratelimit import _limiters as limiters
 from upheld.contract.model import RateRule
 from upheld.exchange import Headers, Request, Response, Session
 from upheld.run.pace import Book, Claim, Pace, needed, stated_quota
+from upheld.run.plan import Plan, Promise
 
 
 class Clock:
@@ -299,14 +302,22 @@ def test_whoever_studies_limits_is_not_held_up(drive: Any, dialogue: Any, pace: 
     assert naps == []
 
 
-def test_how_long_the_quotas_take(shop: Any) -> None:
+@pytest.mark.parametrize(
+    ("registers", "addresses", "seconds"),
+    [(True, True, 0), (True, False, 60), (False, True, 300), (False, False, 300)],
+)
+def test_how_long_the_quotas_take(shop: Any, dialogue: Any, registers: bool, addresses: bool, seconds: float) -> None:
     limits = [
-        {"op": "POST /auth/login", "quota": "10/min", "key": "ip"},
+        {"op": "POST /auth/*", "quota": "10/min", "key": "ip"},
         {"op": "**", "quota": "100/min", "key": "user-or-ip"},
     ]
     made = shop(rate_limits=limits)
-    login, rest = (limit.label for limit in made.rate_rules)
-    planned = {login: 91, rest: 100}
-    assert needed(made, planned, addresses=False) == 600
-    assert needed(made, {**planned, login: 9}, addresses=False) == 60
-    assert needed(made, planned, addresses=True) == 0
+    if not registers:
+        made = replace(made, auth=replace(made.auth, register=None))
+    check = dialogue(lambda lane: iter(()))
+    check = replace(check, requirement=replace(check.requirement, cost=50))
+    studies = replace(check, requirement=replace(check.requirement, profile="shipped"))
+    operation = next(op for op in made.operations if op.label == "GET /me")
+    promises = [Promise(check, Subject(str(number), operation=operation)) for number in range(10)]
+    promises += [Promise(studies, Subject(str(number), operation=operation)) for number in range(90)]
+    assert needed(made, Plan(tuple(promises)), addresses=addresses) == seconds

@@ -86,6 +86,7 @@ REQUIREMENT = Requirement(
 )
 
 _SINGLES = 5
+_ENVELOPES = ("data", "result", "item")
 _LINE = "ownership: {protected: [role, owner_id]}"
 
 
@@ -126,7 +127,7 @@ def converse(lane: Lane) -> Conversation:
     session: Session | None = yield from throw_away(lane) if myself else caller(lane, operation)
     plain, made = yield from control(lane, operation, session)
     before: Response = yield from send(_read(lane, read, plain, made))
-    shown = document(before)
+    shown = _properties(before)
     if not before.ok or not isinstance(shown, dict):
         raise CannotProve(
             f"what {operation.label} wrote can't be read: {read.label} was answered with {describe(before)}"
@@ -135,7 +136,7 @@ def converse(lane: Lane) -> Conversation:
     extras = unasked(lane, operation, read, shown, other)
     yield from _tidy(lane, plain, made)
     if not extras:
-        return Unproven(f"{read.label} shows nothing that {operation.label} may not set", _LINE)
+        return _nothing_closed(lane, operation, read, shown)
     for chosen in (extras, *([extra] for extra in extras[:_SINGLES])):
         attack = _adding(with_valid_body(lane, plain, operation), chosen)
         answer: Response = yield from send(attack)
@@ -149,7 +150,7 @@ def converse(lane: Lane) -> Conversation:
             usual, done = yield from control(lane, operation, session)
             now: Response = yield from send(_read(lane, read, usual, done))
             yield from _tidy(lane, usual, done)
-            moved = document(now)
+            moved = _properties(now)
             finding = _judged(
                 chosen, attack, answer, {**shown, **moved} if isinstance(moved, dict) else shown, after, read
             )
@@ -158,6 +159,15 @@ def converse(lane: Lane) -> Conversation:
         if chosen is extras and after.ok:
             return Kept(f"ignored: {', '.join(extra.name for extra in extras)}")
     return Kept(f"refused or ignored: {', '.join(extra.name for extra in extras[:_SINGLES])}")
+
+
+def _nothing_closed(lane: Lane, operation: Operation, read: Operation, shown: Mapping[str, Any]) -> Unproven:
+    protected = {key(name) for name in lane.contract.policy.ownership.protected}
+    both = [name for name in shown if key(name) in protected]
+    if both:
+        reason = f"upheld.yaml protects {', '.join(both)}, and the document lets {operation.label} set it"
+        return Unproven(reason, f"in the document: readOnly: true for {both[0]}")
+    return Unproven(f"{read.label} shows nothing that {operation.label} may not set", _LINE)
 
 
 def _somebody_else(session: Session | None, shown: Mapping[str, Any]) -> Move:
@@ -179,6 +189,13 @@ def _read(lane: Lane, read: Operation, request: Request, response: Response) -> 
             raise CannotProve(f"{lane.operation.label} does not tell the id of what it made")
         path = member_path(family, identifier, read.path)
     return Request("GET", path, session=request.session, operation=read.label)
+
+
+def _properties(response: Response) -> Any:
+    """What the answer shows of the thing, also where it stands in an envelope: ``{"data": {…}}``."""
+    value = document(response)
+    inner = [value[name] for name in _ENVELOPES if isinstance(value.get(name), dict)] if isinstance(value, dict) else []
+    return {**value, **inner[0]} if inner else value
 
 
 def _tidy(lane: Lane, request: Request, response: Response) -> Move:
@@ -203,7 +220,7 @@ def _judged(
     after: Response,
     read: Operation,
 ) -> Finding | None:
-    shown = document(after)
+    shown = _properties(after)
     taken = ""
     # An id that was only repeated leads nowhere, and says nothing of whose the thing is.
     echoed = any(extra.names_itself for extra in extras)
@@ -233,7 +250,7 @@ def _registration(lane: Lane) -> Move:
     assert step is not None
     ordinary: Session = yield from sign_in()
     before: Response = yield from send(Request("GET", me.path, session=ordinary, operation=me.label))
-    shown = document(before)
+    shown = _properties(before)
     if not before.ok or not isinstance(shown, dict):
         raise CannotProve(f"what was registered can't be read: {me.label} was answered with {describe(before)}")
     extras = unasked(lane, operation, me, shown, None)
@@ -300,9 +317,15 @@ def _echo(request: Request, response: Response) -> Response:
     return Response.of(201, {"id": "i0", **body})
 
 
+def _in_an_envelope(request: Request, response: Response) -> Response:
+    read = request.method == "GET" and request.path.startswith("/api/v1/orders/") and response.ok
+    return Response.of(200, {"data": response.json()}) if read else response
+
+
 CONFORMING = (
     Example("refused, one's own account", subject=_ME),
     Example("refused, a creation", subject=_ORDERS),
+    Example("refused, and shown in an envelope", subject=_ORDERS, alter=_in_an_envelope),
     Example("refused, a registration", subject=_REGISTER),
     Example("an echo, and nothing is stored", alter=_echo, subject=_ITEMS),
 )
@@ -310,5 +333,6 @@ CONFORMING = (
 BREACHING = (
     Example("the role of one's own account", shop=_open, subject=_ME),
     Example("the owner of a new order", shop=_open, subject=_ORDERS),
+    Example("the owner of a new order, shown in an envelope", shop=_open, subject=_ORDERS, alter=_in_an_envelope),
     Example("an administrator by registration", shop=_open, subject=_REGISTER),
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from upheld.check import Action, CannotProve, Lane, NotApplicable, Subject, Subjects, Timeline, Unproven, move, send
 from upheld.exchange import Request, Response, Session
 from upheld.steps import caller, canary, plain_get, step_request, valid_request, with_body
+from upheld.steps.oauth import token_request
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation, RateRule, Step
@@ -48,6 +49,7 @@ def exercise(contract: Contract, rule: RateRule) -> Operation | None:
         if operation is None or operation.label in contract.dangerous:
             continue
         simple = operation.method == "GET" and not operation.path_parameters
+        simple = simple or operation == contract.oauth.token
         if contract.rate_rule(operation) is rule and (simple or any(s and s.operation == operation for s in steps)):
             return operation
     return None
@@ -77,6 +79,8 @@ def knock(lane: Lane, session: Session | None) -> Generator[Action, Any, Request
     for step in (auth.login, auth.register, auth.refresh):
         if step is not None and step.operation == lane.operation:
             return step_request(lane, step, None)
+    if lane.operation == lane.contract.oauth.token:
+        return token_request(lane, {"grant_type": "upheld:nothing"})
     request: Request = yield from valid_request(lane, lane.operation, session)
     return request
 

@@ -65,7 +65,8 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-17",),
     reads=("rate_limits", "rate_limits.exempt"),
     profile="shipped",
-    cost=200,
+    cost=100,
+    quotas=1,
     owasp="API4:2023",
     cwe=("CWE-770",),
 )

@@ -50,7 +50,8 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-13",),
     reads=("rate_limits",),
     profile="shipped",
-    cost=60,
+    cost=20,
+    quotas=1,
     owasp="API4:2023",
     cwe=("CWE-348", "CWE-290", "CWE-799"),
 )

@@ -67,7 +67,8 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-16",),
     reads=("rate_limits", "auth.refresh", "auth.login", "auth.register"),
     profile="shipped",
-    cost=215,
+    cost=15,
+    quotas=2,
     owasp="API4:2023",
     cwe=("CWE-799", "CWE-290"),
 )

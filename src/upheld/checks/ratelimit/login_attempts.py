@@ -71,7 +71,8 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-15",),
     reads=("rate_limits", "rate_limits.also_by", "auth.login", "auth.register"),
     profile="shipped",
-    cost=28,
+    cost=8,
+    quotas=2,
     owasp="API2:2023",
     cwe=("CWE-307", "CWE-799"),
 )

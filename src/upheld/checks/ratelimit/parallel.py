@@ -61,7 +61,8 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-10",),
     reads=("rate_limits", "rate_limit.algorithm"),
     profile="shipped",
-    cost=120,
+    cost=60,
+    quotas=1,
     owasp="API4:2023",
     cwe=("CWE-362", "CWE-367", "CWE-799"),
 )

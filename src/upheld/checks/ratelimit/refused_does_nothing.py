@@ -64,7 +64,8 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-17",),
     reads=("rate_limits", "auth.register", "auth.login"),
     profile="shipped",
-    cost=12,
+    cost=6,
+    quotas=1,
     owasp="API4:2023",
     cwe=("CWE-799", "CWE-696"),
 )

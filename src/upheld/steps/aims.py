@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from upheld.check import CannotProve, Lane, send
 from upheld.exchange import NotJson, Request, Response, Session
-from upheld.steps.requests import Move, discard, id_of, valid_request
+from upheld.steps.requests import Move, discard, id_of, remover, valid_request
 from upheld.steps.subjects import MYSELF
 
 if TYPE_CHECKING:
@@ -127,13 +127,16 @@ def drop(lane: Lane, operation: Operation, one: Aim, response: Response | None =
     family = one.family
     gone = operation.method == "DELETE" and response is not None and response.ok
     # What is only read may have been there before.
-    if gone or operation.safe or family is None or family.delete is None or family.create is None:
+    if gone or operation.safe or family is None or family.create is None:
+        return
+    removing = remover(lane.contract, family)
+    if removing is None or removing.delete is None:
         return
     if family.create == operation:
         identifier = id_of(family, response) if response is not None and response.ok else None
     else:
         identifier = unquote(one.request.path.split("/")[family.member.rstrip("/").count("/")])
-    deleter = _permitted(lane, family.delete, one.request.session)
+    deleter = _permitted(lane, removing.delete, one.request.session)
     if identifier is not None and deleter is not None:
         yield from discard(lane, family, identifier, deleter)
 

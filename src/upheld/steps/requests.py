@@ -101,16 +101,29 @@ def _remedy(lane: Lane, request: Request, response: Response) -> str:
     if operation is None:
         return ""
     if session is None:
-        return in_the_document(operation) if response.status in _UNFIT else ""
+        return _fitting(operation, request, response)
     if response.status == 403 and contract.roles(operation) is None:
         others = [identity.role for identity in contract.policy.identities.values() if identity.role != session.role]
         return f'roles: [{{op: "{operation.label}", allow: [{next(iter(others), "admin")}]}}]'
     if response.status == 401 and (header := _not_carried(contract, operation, session)):
         return f"identities: {{NAME: {{role: {session.role}, …, api_key_env: …}}}}: it asks for {header}"
-    return in_the_document(operation) if response.status in _UNFIT else ""
+    return _fitting(operation, request, response)
 
 
-_UNFIT = frozenset({400, 404, 409, 422})
+def _fitting(operation: Operation, request: Request, response: Response) -> str:
+    """What makes the request one that the service takes, where it was refused for what it says."""
+    if response.status not in (400, 404, 409, 422):
+        return ""
+    try:
+        body = request.json()
+    except NotJson:
+        body = None
+    taken = re.search(r"unique|already|exists\b|duplicate|taken", response.text, re.IGNORECASE)
+    if taken and response.status != 404 and isinstance(body, dict):
+        for name, value in body.items():
+            if isinstance(value, str) and re.search(rf"\b{re.escape(name)}\b", response.text):
+                return f"unique: [{name}]"
+    return in_the_document(operation)
 
 
 def in_the_document(operation: Operation) -> str:
@@ -179,23 +192,40 @@ def make(lane: Lane, resource: Resource, session: Session | None) -> Move:
 
 
 def id_of(resource: Resource, response: Response) -> str | None:
-    """The id of the member that a create or read answer shows, from its body, else from Location."""
-    try:
-        value = pointed(response.json(), resource.id_pointer)
-    except (NotJson, LookupError):
-        value = None
+    """The id of the member that a create or read answer shows, from its body, else from Location.
+
+    Where reads show it in an envelope (``/result/id``), it may stand at the top of what creates answer.
+    """
+    value = None
+    for pointer in (resource.id_pointer, "/" + resource.id_pointer.rsplit("/", 1)[-1]):
+        try:
+            value = pointed(response.json(), pointer) if value is None else value
+        except (NotJson, LookupError):
+            continue
     if value is None and "location" in response.headers:
         value = response.headers["location"].split("?")[0].rstrip("/").rsplit("/", 1)[-1] or None
     return None if value is None or isinstance(value, dict | list) else plain(value)
 
 
+def remover(contract: Contract, resource: Resource) -> Resource | None:
+    """The family whose DELETE removes its members: itself, or the same collection under another name of the id (``{id}``, ``{pk}``)."""
+    same = (family for family in contract.resources if family.create is not None and family.create == resource.create)
+    return next((family for family in (resource, *same) if family.delete is not None), None)
+
+
 def discard(lane: Lane, resource: Resource, identifier: str, session: Session | None) -> Move:
     """Delete what the dialogue made, where the contract offers it to this session. How it goes is not judged."""
-    delete = resource.delete
-    if delete is None or delete.label in lane.contract.dangerous or (delete.secured and session is None):
+    family = remover(lane.contract, resource)
+    delete = family.delete if family is not None else None
+    if (
+        family is None
+        or delete is None
+        or delete.label in lane.contract.dangerous
+        or (delete.secured and session is None)
+    ):
         return
     allowed = lane.contract.roles(delete)
-    path = member_path(resource, identifier, delete.path)
+    path = member_path(family, identifier, delete.path)
     if "{" in path or (allowed and (session is None or session.role not in allowed)):
         return
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.contract.conftest import contract, operation
+from tests.unit.contract.conftest import body, contract, fields, operation
 
 from upheld.check import SERVICE, Lane
 from upheld.exchange import Request, Response, Session
@@ -43,3 +43,18 @@ def test_401_asks_for_the_key_that_is_missing() -> None:
     assert line(401, TOKEN, ("x-api-key", "k"), security=keyed) == ""
     assert line(401, TOKEN, security=[{"bearer": []}]) == ""
     assert line(401, TOKEN) == ""
+
+
+def test_a_body_that_does_not_fit_asks_for_an_example_or_for_a_name_of_its_own() -> None:
+    made = contract({"/a": {"post": operation(requestBody=body(fields("name")))}})
+    request = Request("POST", "/a", operation="POST /a").with_json({"name": "sample"})
+
+    def add(response: Response) -> str:
+        return refused("", request, response, Lane(made, SERVICE, "t")).outcome.add
+
+    assert add(Response.of(422, {"message": {"name": ["Name must be unique"]}})) == "unique: [name]"
+    assert add(Response.of(400, {"message": "name already exists"})) == "unique: [name]"
+    fitting = "in the document: an example of a body that POST /a takes"
+    assert add(Response.of(422, {"message": "name: shop does not exist"})) == fitting
+    assert add(Response.of(409, {"message": "already there"})) == fitting
+    assert add(Response(500)) == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -34,7 +35,7 @@ QUOTAS = {"login": 10, "register": 5, "refresh": 30, "oauth_token": 30, "default
 
 
 @contextmanager
-def reference(folder: Path, **settings: str) -> Iterator[tuple[str, Path]]:
+def reference(folder: Path, host: str = "127.0.0.1", **settings: str) -> Iterator[tuple[str, Path]]:
     """(its URL, its log) of the reference as shipped, but for its quotas."""
     port, log = free_port(), folder / "served.log"
     environment = {
@@ -46,12 +47,12 @@ def reference(folder: Path, **settings: str) -> Iterator[tuple[str, Path]]:
     }
     with log.open("wb") as written:
         process = subprocess.Popen(
-            [sys.executable, "-m", "upheld.reference", "--port", str(port)],
+            [sys.executable, "-m", "upheld.reference", "--host", host, "--port", str(port)],
             env=os.environ | environment,
             stdout=written,
             stderr=written,
         )
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     try:
         while ask(url, "/health", timeout=5).status is None:
             assert process.poll() is None, log.read_text()
@@ -99,6 +100,21 @@ def test_nothing_meets_a_limit_and_the_verdicts_are_those_of_raised_limits(tmp_p
     assert len(seen) > most * 0.9
     # The administrator can't be registered once more: that one login waited.
     assert max(Counter(entry["subject"] for entry in seen if entry["subject"]).values()) > QUOTAS["default"]
+
+
+def test_with_one_address_everybody_waits(tmp_path: Path) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    # Source addresses are chosen on IPv4 loopback only.
+    with reference(tmp_path, "::1") as (url, log):
+        ended = checked(promised(tmp_path / "paced", url), "--no-fuzz", "--quick", "--only", "auth")
+        seen = requests(log)
+    assert ended.status == 0, ended.all
+    assert [entry for entry in seen if entry["status"] == 429] == []
+    assert {entry["client"] for entry in seen} == {"::1"}
+    assert Counter(entry["path"] for entry in seen)["/api/v1/auth/login"] > 2 * QUOTAS["login"]
 
 
 def test_fuzzing_keeps_within_the_quotas_too(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from upheld.contract.policy import Fuzz
 from upheld.run.budget import Budget
-from upheld.run.fuzz.phase import QUICK_SECONDS, SECONDS, SHARE, share
+from upheld.run.fuzz.phase import PACED_QUICK_SECONDS, PACED_SECONDS, QUICK_SECONDS, SECONDS, SHARE, share
 
 
 def budget(requests: int = 20_000, seconds: float = 900.0, sent: int = 0) -> Budget:
@@ -33,6 +33,16 @@ def test_a_quick_one_tries_the_constraints_for_a_few_seconds() -> None:
     assert granted.seconds == QUICK_SECONDS < SECONDS
     assert granted.phases == ("coverage",)
     asked = share(Fuzz(seconds=20.0), budget(), quick=True)
+    assert asked is not None
+    assert asked.seconds == 20.0
+
+
+def test_where_quotas_are_kept_it_takes_longer() -> None:
+    for quick, seconds in ((False, PACED_SECONDS), (True, PACED_QUICK_SECONDS)):
+        granted = share(Fuzz(), budget(), quick=quick, paced=True)
+        assert granted is not None
+        assert granted.seconds == seconds
+    asked = share(Fuzz(seconds=20.0), budget(), quick=False, paced=True)
     assert asked is not None
     assert asked.seconds == 20.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import functools
 import time
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import requests
 
 from upheld.run.fuzz import transport
-from upheld.run.fuzz.transport import Patience, Polite, retry_after
+from upheld.run.fuzz.transport import Patience, Polite, Quotas, retry_after
 
 
 class Scripted(requests.adapters.BaseAdapter):
@@ -129,3 +130,83 @@ def test_every_session_of_the_process_is_polite(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(requests.Session, "get_adapter", requests.Session.get_adapter)
     transport.install(Patience([], 1))
     assert isinstance(requests.Session().get_adapter("http://127.0.0.1/"), Polite)
+
+
+# -- quotas --------------------------------------------------------------------------------------------------------------
+
+TOLD: dict[str, Any] = {
+    "rules": [
+        {"pattern": "POST /login", "quota": 3, "window": 60.0, "key": "ip", "exempt": [], "algorithm": "any"},
+        {"pattern": "**", "quota": 4, "window": 60.0, "key": "user-or-ip", "exempt": [], "algorithm": "token-bucket"},
+    ],
+    "prefix": "/api",
+    "people": {"user": "subject 1"},
+    "used": [],
+}
+ANN = {"user": [["Authorization", "Bearer of-ann"]]}
+
+
+class Time:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    monotonic = time
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def virtual(monkeypatch: pytest.MonkeyPatch) -> Time:
+    made = Time()
+    monkeypatch.setattr(transport, "time", made)
+    monkeypatch.setattr(transport, "Book", functools.partial(transport.Book, clock=made.time))
+    return made
+
+
+def sent(patience: Patience, times: int, method: str = "GET", path: str = "/api/items", **headers: str) -> list[str]:
+    """The source address of each request."""
+    used = []
+
+    def adapter() -> Scripted:
+        used.append(patience.address or "")
+        return Scripted([])
+
+    patience.adapter = adapter  # type: ignore[method-assign,assignment]
+    for _ in range(times):
+        Polite(patience).send(requests.Request(method, f"http://shop.test{path}", headers=headers).prepare())
+    return used
+
+
+def test_within_the_quota_of_an_address_and_then_from_the_next(virtual: Time) -> None:
+    patience = Patience(["a", "b", "c"], 10, quotas=Quotas(TOLD, ANN))
+    # One at a time: what is not to be used up at once is shared out over the window.
+    assert sent(patience, 3, "POST", "/api/login") == ["a", "b", "c"]
+    assert virtual.now == 0
+
+
+def test_within_the_quota_of_a_user_whatever_the_address(virtual: Time) -> None:
+    patience = Patience(["a", "b"], 10, quotas=Quotas(TOLD, ANN))
+    assert set(sent(patience, 7, Authorization="Bearer of-ann")) == {"a"}
+    assert virtual.now >= 2 * 60, "three in a window"
+
+
+def test_what_we_have_used_ourselves_counts(virtual: Time) -> None:
+    used = [[1, "subject 1", 10.0]] * 3
+    patience = Patience([], 10, quotas=Quotas({**TOLD, "used": used}, ANN))
+    sent(patience, 1, Authorization="Bearer of-ann")
+    assert virtual.now == pytest.approx(50.0, abs=0.5)
+
+
+def test_no_wait_outlasts_the_engine_s_time(virtual: Time) -> None:
+    patience = Patience([], 10, quotas=Quotas(TOLD, ANN))
+    patience.end = 20.0
+    with pytest.raises(KeyboardInterrupt):
+        sent(patience, 9)
+    assert patience.over
+    assert virtual.now == pytest.approx(20.0, abs=0.5)

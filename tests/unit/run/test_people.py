@@ -86,6 +86,21 @@ def test_a_quota_is_kept_by_taking_turns(drive: Any, service: Service) -> None:
     assert len(asyncio.run(work())) == 3
 
 
+def test_who_is_the_only_one_goes_on_beyond_the_quota(drive: Any, shop: Any, service: Service) -> None:
+    driver, transport = drive(service, on=shop(identities=ROOT), quota=2, environment={"ROOT": "root-secret"})
+
+    async def work() -> set[str]:
+        used = set()
+        for _ in range(7):
+            session = await driver.people.sign_in("admin", fresh=False)
+            await driver.send_from(Request("GET", "/me", session=session, operation="GET /me"), None)
+            used.add(session.name)
+        return used
+
+    assert len(asyncio.run(work())) == 1
+    assert transport.counts["POST /auth/login"] == 1
+
+
 def test_wrong_credentials_are_refused_once_and_remembered(drive: Any, shop: Any, service: Service) -> None:
     driver, transport = drive(service, on=shop(identities=ANN), environment={"ANN": "wrong"})
 

@@ -73,6 +73,13 @@ def test_a_plan_says_what_the_limits_cost(contract: Contract, limits: list[Check
     assert planned.to_json(contract, made)["limits"]["POST /auth/login 10/60s"] == {"requests": 33, "seconds": 91}
 
 
+def test_a_rule_that_nothing_can_try_is_not_passed_over(shop: Callable[..., Contract], limits: list[Check]) -> None:
+    used = shop(rate_limits=[{"op": "POST /auth/login", "quota": "10/min"}, {"op": "**", "quota": "1000/min"}])
+    told = shown(used, plan(used, limits))
+    assert "limits: 1 rule, about 33 requests" in told
+    assert "no operation or too large a quota to try  ** 1000/60s" in told
+
+
 def test_without_limits_nothing_is_said_of_them(contract: Contract) -> None:
     made = plan(contract, select(["http"]).values())
     assert made.limits == {}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from tests.mutants.inside import Inside, journals
 from upheld.check import Check, Profile
 from upheld.checks import catalogue, select
 from upheld.contract.load import load
@@ -22,6 +26,26 @@ CHEAP = {"UPHELD_REFERENCE_BCRYPT_COST": "4"}
 DEAR = {"auth/login-time": {"UPHELD_REFERENCE_BCRYPT_COST": "10"}}
 """Requirements that are about what a password costs: enough of it to be seen, a quarter of what the reference takes as shipped."""
 
+QUOTAS = {
+    "UPHELD_REFERENCE_REFRESH_QUOTA": ("POST /auth/refresh, quota: 30/min", 12),
+    "UPHELD_REFERENCE_OAUTH_TOKEN_QUOTA": ("POST /oauth/token, quota: 30/min", 12),
+    "UPHELD_REFERENCE_DEFAULT_QUOTA": ('"**", quota: 100/min', 24),
+}
+"""Setting of the reference → how upheld.yaml says the same, and what both say instead where limits are to be studied cheaply."""
+
+
+@contextmanager
+def small() -> Iterator[tuple[Path, dict[str, str]]]:
+    """The folder of a contract that promises less of the larger quotas, and the environment of a reference that keeps it."""
+    with TemporaryDirectory(prefix="upheld-small-") as folder:
+        place = Path(shutil.copytree(bundled(), Path(folder) / "reference"))
+        policy = (place / "upheld.yaml").read_text()
+        for line, quota in QUOTAS.values():
+            assert policy.count(line) == 1, f"upheld.yaml does not say {line!r}"
+            policy = policy.replace(line, f"{line.rpartition(' ')[0]} {quota}/min")
+        (place / "upheld.yaml").write_text(policy)
+        yield place, {name: f"{quota}/minute" for name, (_, quota) in QUOTAS.items()}
+
 
 def run(
     mutant: str | None = None,
@@ -32,31 +56,40 @@ def run(
     quick: bool = True,
     fuzz: bool = False,
     served: bool = False,
+    cheap: bool = False,
     seed: int = 1,
 ) -> Run:
     """One examination of the reference as shipped and with raised limits, both with the defect.
 
-    ``served`` takes the contract's document from the service itself, as a contract without a file does.
+    ``served`` takes the contract's document from the service itself, as a contract without a file does. ``cheap`` has the
+    services on threads of this process instead of processes of their own, and small quotas in the contract and in them.
     """
-    extra = {**CHEAP, **(environment or {})}
-    if mutant is not None:
-        extra["UPHELD_REFERENCE_MUTANT"] = mutant
-    checks = list(select(only, skip).values())
-    profiles: tuple[Profile, ...] = ("raised", "shipped") if _studies_limits(checks) else ("raised",)
-    if not quick and any(check.requirement.profile == "short_lived" for check in checks):
-        profiles = (*profiles, "short_lived")
-    stated = load(bundled()).policy.target.profiles
     with ExitStack() as stack:
+        place, extra = bundled(), {**CHEAP, **(environment or {})}
+        if cheap:
+            stack.enter_context(journals())
+            place, quotas = stack.enter_context(small())
+            extra |= quotas
+        if mutant is not None:
+            extra["UPHELD_REFERENCE_MUTANT"] = mutant
+        contract = load(place)
+        checks = list(select(only, skip).values())
+        profiles: tuple[Profile, ...] = ("raised", "shipped") if _studies_limits(checks) else ("raised",)
+        if not quick and any(check.requirement.profile == "short_lived" for check in checks):
+            profiles = (*profiles, "short_lived")
+        stated = contract.policy.target.profiles
         targets: dict[str, Target] = {}
         for profile in profiles:
             own = {name: value.replace("{profile}", profile) for name, value in extra.items()}
             if profile == "short_lived" and stated is not None and stated.short_lived is not None:
                 own |= stated.short_lived.env
-            targets[profile] = Embedded(profile, env=own)
+            embedded = Embedded(profile, env=own)
+            targets[profile] = Inside(embedded) if cheap else embedded
         running = enter(stack, targets)
         options = Options(quick=quick, fuzz=fuzz, seed=seed)
-        document = fetch(running["raised"].url, "/openapi.json") if served else None
-        return examine(load(bundled(), openapi_bytes=document), checks, running, options)
+        if served:
+            contract = load(place, openapi_bytes=fetch(running["raised"].url, "/openapi.json"))
+        return examine(contract, checks, running, options)
 
 
 def _studies_limits(checks: Iterable[Check]) -> bool:

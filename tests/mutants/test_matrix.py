@@ -36,8 +36,10 @@ def test_only_its_own_check_sees_a_mutant(mutant) -> None:  # type: ignore[no-un
     fuzz = mutant.requirement in NEEDS_FUZZING
     served = mutant.requirement in JUDGES_THE_DOCUMENT
     quick = not fuzz and not waits(mutant.requirement)
-    outcome = run(mutant.name, quick=quick, fuzz=fuzz, served=served, environment=DEAR.get(mutant.requirement))
-    assert not outcome.stopped, outcome.stopped
+    dear = DEAR.get(mutant.requirement)
+    # Where it is about time, the service is not asked by its own interpreter.
+    outcome = run(mutant.name, quick=quick, fuzz=fuzz, served=served, environment=dear, cheap=dear is None)
+    assert not outcome.stopped, f"{outcome.stopped}\n{outcome.target_output[-2000:]}"
     seen = red(outcome)
     assert mutant.requirement in seen, f"{mutant.says} Nobody noticed; {outcome.notes}"
     others = {name: what for name, what in seen.items() if name not in (mutant.requirement, *mutant.also)}

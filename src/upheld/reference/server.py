@@ -119,6 +119,20 @@ class PunctualH11Protocol(H11Protocol):
         self.transport.close()
 
 
+OPTIONS: dict[str, Any] = {
+    "http": PunctualH11Protocol,
+    "ws": "none",
+    "lifespan": "on",
+    "proxy_headers": False,
+    "server_header": False,
+    "access_log": False,
+    "log_level": "warning",
+    "timeout_graceful_shutdown": 5,
+    "h11_max_incomplete_event_size": HEAD_BUFFER,
+}
+"""What uvicorn is told, wherever it serves the backend."""
+
+
 def serve(host: str, port: int, workers: int = 1) -> None:
     """Run until stopped. With several workers, what must be one for all of them is made here and handed down."""
     folder = _share(Settings()) if workers > 1 else None
@@ -129,15 +143,7 @@ def serve(host: str, port: int, workers: int = 1) -> None:
             host=host,
             port=port,
             workers=workers,
-            http=PunctualH11Protocol,
-            ws="none",
-            lifespan="on",
-            proxy_headers=False,
-            server_header=False,
-            access_log=False,
-            log_level="warning",
-            timeout_graceful_shutdown=5,
-            h11_max_incomplete_event_size=HEAD_BUFFER,
+            **OPTIONS,
         )
     finally:
         if folder is not None:

@@ -203,3 +203,19 @@ def test_an_address_that_registers_nobody_accuses_nobody() -> None:
 
     outcome = rehearse(CHECKS["ratelimit/refused-does-nothing"], replace(example, alter=closed))
     assert isinstance(outcome, Unproven), outcome
+
+
+@pytest.mark.parametrize("begins", [30.0, 45.0, 52.0, 55.0, 58.0, 59.5])
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 2.0])
+def test_a_window_that_ends_meanwhile_is_no_second_quota(begins: float, seconds: float) -> None:
+    make = limited(AlignedWindow, begins=begins)
+
+    def both(shop: Shop) -> None:
+        make(shop)
+        slow(shop, seconds)
+
+    for algorithm in ("fixed-window", "any"):
+        line = {"op": "POST /auth/login", "quota": "10/min", "key": "ip", "algorithm": algorithm}
+        example = Example("an edge", subject=LOGIN, shop=both, policy={"rate_limits": [line]})
+        outcome = rehearse(CHECKS["ratelimit/quota"], example)
+        assert isinstance(outcome, Kept | Unproven), outcome

@@ -205,7 +205,7 @@ def test_an_address_that_registers_nobody_accuses_nobody() -> None:
     assert isinstance(outcome, Unproven), outcome
 
 
-@pytest.mark.parametrize("begins", [30.0, 45.0, 52.0, 55.0, 58.0, 59.5])
+@pytest.mark.parametrize("begins", [-30.0, -45.0, -52.0, -55.0, -57.5, -58.0, -59.5])
 @pytest.mark.parametrize("seconds", [0.1, 0.5, 2.0])
 def test_a_window_that_ends_meanwhile_is_no_second_quota(begins: float, seconds: float) -> None:
     make = limited(AlignedWindow, begins=begins)

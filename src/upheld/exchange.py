@@ -17,11 +17,16 @@ class Headers(Mapping[str, str]):
     ``headers["x"]`` joins repeated fields with ``", "`` as RFC 9110 §5.3 allows; ``headers.all("x")`` keeps them apart.
     """
 
-    __slots__ = ("_pairs",)
+    __slots__ = ("_pairs", "_values")
 
     def __init__(self, pairs: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         items = pairs.items() if isinstance(pairs, Mapping) else pairs
         self._pairs: HeaderPairs = tuple((str(name), str(value)) for name, value in items)
+        # Two dozen observers ask each answer for its fields, many of them for the same ones.
+        self._values: dict[str, tuple[str, ...]] = {}
+        for name, value in self._pairs:
+            key = name.lower()
+            self._values[key] = (*self._values.get(key, ()), value)
 
     @property
     def pairs(self) -> HeaderPairs:
@@ -29,8 +34,7 @@ class Headers(Mapping[str, str]):
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of the field, one for each field line."""
-        wanted = name.lower()
-        return tuple(value for key, value in self._pairs if key.lower() == wanted)
+        return self._values.get(name.lower(), ())
 
     def __getitem__(self, name: str) -> str:
         values = self.all(name)
@@ -39,13 +43,13 @@ class Headers(Mapping[str, str]):
         return ", ".join(values)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(key.lower() for key, _ in self._pairs))
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return len({key.lower() for key, _ in self._pairs})
+        return len(self._values)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and any(key.lower() == name.lower() for key, _ in self._pairs)
+        return isinstance(name, str) and name.lower() in self._values
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Headers) and self._pairs == other._pairs

@@ -50,6 +50,7 @@ class HttpTransport:
     ) -> None:
         parts = urlsplit(url)
         self.origin = f"{parts.scheme}://{parts.netloc}"
+        self._url = httpx.URL(self.origin)
         self.host = parts.hostname or ""
         self.port = parts.port or (443 if parts.scheme == "https" else 80)
         self.netloc = parts.netloc.rpartition("@")[2]
@@ -149,7 +150,7 @@ class HttpTransport:
         target = request.target.encode("utf-8", "surrogateescape")
         message = httpx.Request(
             request.method,
-            self.origin,
+            self._url,
             headers=[],
             stream=httpx.ByteStream(content or b""),
             extensions={

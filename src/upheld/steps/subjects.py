@@ -40,10 +40,20 @@ def canary(contract: Contract) -> Operation | None:
         )
 
     def order(op: Operation) -> tuple[bool, bool, int, str]:
-        about_me = op.path.rstrip("/").rsplit("/", 1)[-1] in ("me", "self", "profile", "whoami", "current", "user")
-        return (contract.roles(op) is not None, not about_me, len(op.path), op.path)
+        return (contract.roles(op) is not None, not _about_its_caller(contract, op), len(op.path), op.path)
 
     return min(filter(needs_nothing, contract.operations), key=order, default=None)
+
+
+def _about_its_caller(contract: Contract, operation: Operation) -> bool:
+    *before, last = operation.path.removeprefix(contract.prefix).strip("/").split("/")
+    if last in ("current", "user"):
+        # /jobs/current is the job that runs now.
+        return before in ([], ["api"]) or before[-1] in _ACCOUNTS
+    return last in ("me", "self", "profile", "whoami")
+
+
+_ACCOUNTS = frozenset({"user", "users", "account", "accounts", "auth", "session", "sessions", "identity", "me"})
 
 
 def plain_get(contract: Contract) -> Operation | None:

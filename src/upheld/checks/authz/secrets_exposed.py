@@ -13,7 +13,8 @@ A handler that returns the database's row returns all of its columns. The page s
 ## What it sends
 
 Nothing. It reads every 2xx answer of the whole run. A name alone accuses nobody (`reset_token_expires`, `token_count`): the value has to
-look like a secret too. What is masked (`****`, `sk_live_…`) is none, nor is what the request itself contained.
+look like a secret too. What is masked (`****`, `sk_live_…`) is none, nor is what the request itself contained, nor the
+first password that a POST makes for somebody.
 
 ## Example of a breach
 
@@ -73,6 +74,8 @@ _JWT = re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}")
 _PASSWORD = re.compile(
     r"(?:\w+_)?(?:password|passwd|pwd|passphrase)(?:_(?:hash|digest|hashed|encrypted|salt))?|(?:\w+_)?salt"
 )
+_INITIAL = re.compile(r"(?:\w+_)?(?:password|passwd|pwd|passphrase)(?:_(?:repeat|confirmation|confirm))?")
+_DIGEST = re.compile(r"(?:[0-9a-fA-F]{2}){16,}")
 _SECRET = re.compile(
     r"secret|(?:client|totp|otp|mfa|two_factor|webhook|signing|shared|jwt|app|api)_secret|(?:secret|private)_key"
     r"|(?:totp|otp|mfa)_(?:seed|key)|(?:reset|refresh|access|remember|session|verification|confirmation)_token|cvv|cvc|ssn"
@@ -110,8 +113,7 @@ def observe(exchange: Exchange, contract: Contract) -> Outcome | None:
     gives = operation is None or _gives(contract, operation)
     hashes = operation is not None and not operation.safe and not _HASHING.isdisjoint(_said(operation))
     for pointer, value in _leaves(document):
-        shows = exchange.request.method in ("GET", "HEAD")
-        what = _what(pointer, value, password, hidden, gives=gives, hashes=hashes, shows=shows)
+        what = _what(pointer, value, password, hidden, gives=gives, hashes=hashes, method=exchange.request.method)
         if not what or (value in sent and what != "the password of its caller"):
             continue
         if any(pattern.search(value) or pattern.search(f"{pointer}: {value}") for pattern in allowed):
@@ -128,10 +130,17 @@ def observe(exchange: Exchange, contract: Contract) -> Outcome | None:
 
 
 def _what(
-    pointer: str, value: str, password: str, hidden: frozenset[str], *, gives: bool, hashes: bool, shows: bool
+    pointer: str,
+    value: str,
+    password: str,
+    hidden: frozenset[str],
+    *,
+    gives: bool,
+    hashes: bool,
+    method: str,
 ) -> str:
     """What kind of secret this is, in words; empty when it is none."""
-    name = _name(pointer)
+    name, shows = _name(pointer), method in ("GET", "HEAD")
     if password and value == password:
         return "the password of its caller"
     if _HASH.fullmatch(value) and not hashes:
@@ -144,6 +153,8 @@ def _what(
         return ""
     if shows and _JWT.fullmatch(value) and not _CURSORS & set(words(name)):
         return "a JSON Web Token"
+    if method == "POST" and _INITIAL.fullmatch(name) and not _DIGEST.fullmatch(value):
+        return ""  # whoever makes an account without one is told the one that was made for it
     named = _PASSWORD.fullmatch(name) or (shows and _SECRET.fullmatch(name))
     looks = len(value) >= _LEAST and " " not in value and not _MASKED.search(value) and not _PLAIN.fullmatch(value)
     return f"what looks like a {name}" if named and looks else ""
@@ -246,6 +257,10 @@ CONFORMING = (
     Example("a login", seen("POST", _LOGIN, Response.of(200, {"access_token": _TOKEN, "secret": "s3cretS3cret"}))),
     Example("a key that is made", seen("POST", _KEYS, Response.of(201, {"key": "sk_1234567890abcdef"}))),
     Example(
+        "the password that was made for a new account",
+        seen("POST", "/api/v1/items", Response.of(201, {"id": "i1", "password": "ZGt5VkBWdzLiCoh3"})),
+    ),
+    Example(
         "a hash that was sent as a text",
         seen(
             "POST", "/api/v1/items", Response.of(201, {"name": _BCRYPT}), body=b'{"name": "' + _BCRYPT.encode() + b'"}'
@@ -264,6 +279,10 @@ CONFORMING = (
 BREACHING = (
     Example("a hash under any name", _shown(credentials={"value": _BCRYPT})),
     Example("a hash of an own kind", _shown(password_hash="5f4dcc3b5aa765d61d8327deb882cf99")),
+    Example(
+        "a stored digest, when it is made",
+        seen("POST", "/api/v1/items", Response.of(201, {"password": "5f4dcc3b5aa765d61d8327deb882cf99"})),
+    ),
     Example("a salt", _shown(passwordSalt="9f86d081884c7d65")),
     Example("the password itself", _shown(note="correct horse")),
     Example("a second factor's secret", _shown(totp_secret="JBSWY3DPEHPK3PXP")),

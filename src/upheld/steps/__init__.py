@@ -1,6 +1,6 @@
 """Moves that dialogues share. Checks import from here; the modules are named after what they hold."""
 
-from upheld.steps.aims import GONE, LISTED, Aim, aim, carried_out, drop, look, personal
+from upheld.steps.aims import GONE, LISTED, Aim, aim, carried_out, drop, look, personal, unchanging
 from upheld.steps.problems import (
     NO_FORMAT,
     PROBLEM,
@@ -114,6 +114,7 @@ __all__ = [
     "tidy",
     "token_subject",
     "touches_only_its_own",
+    "unchanging",
     "unmade_path",
     "valid_request",
     "with_body",

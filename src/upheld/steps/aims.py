@@ -54,6 +54,23 @@ def changes_its_caller(operation: Operation) -> bool:
     return not operation.safe and operation.path.rstrip("/").rsplit("/", 1)[-1] in MYSELF
 
 
+def stands_alone(contract: Contract, operation: Operation) -> bool:
+    """``PUT /settings``: what it changes was there before the run, and nobody can make another one."""
+    read = contract.operation(f"GET {operation.path}")
+    alone = operation.method in ("PUT", "PATCH") and "{" not in operation.path and read is not None
+    return alone and all(read not in (family.list, family.create) for family in contract.resources)
+
+
+def unchanging(lane: Lane, operation: Operation, request: Request) -> Move:
+    """The request, saying what is there already where it `stands_alone` and would change something.
+
+    Raises `CannotProve` where what is there is not shown.
+    """
+    if not stands_alone(lane.contract, operation) or request.body in (None, b"", b"{}"):
+        return request
+    return (yield from _putting_back(lane, operation, request, "what is there for everybody"))
+
+
 def aim(lane: Lane, operation: Operation, maker: Session) -> Move:
     """``one = yield from aim(lane, op, maker)``: what it needs is made by ``maker``, or by somebody at hand who may make it.
 
@@ -64,7 +81,9 @@ def aim(lane: Lane, operation: Operation, maker: Session) -> Move:
         lane.known.pop(name, None)
     request: Request = yield from valid_request(lane, operation, maker)
     if changes_its_caller(operation):
-        return Aim((yield from _putting_back(lane, operation, request)))
+        return Aim((yield from _putting_back(lane, operation, request, "the account of whoever calls it")))
+    if stands_alone(contract, operation):
+        return Aim((yield from unchanging(lane, operation, request)))
     request = _marked(lane, operation, request)
     made = next((family for family in contract.resources if family.create == operation), None)
     if made is not None:
@@ -233,8 +252,8 @@ def _difference(before: State | None, after: State | None) -> set[str]:
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
 
 
-def _putting_back(lane: Lane, operation: Operation, request: Request) -> Move:
-    """The request with what the account says now in its body, so that nothing is changed by it."""
+def _putting_back(lane: Lane, operation: Operation, request: Request, what: str) -> Move:
+    """The request with what is read now in its body, so that nothing is changed by it."""
     from upheld.contract import shapes
 
     read = lane.contract.operation(f"GET {operation.path}")
@@ -251,4 +270,4 @@ def _putting_back(lane: Lane, operation: Operation, request: Request) -> Move:
         body = {name: now[name] for name in names if name in now} if isinstance(now, dict) else {}
         if body and lane.contract.validator(schema, "request").is_valid(body):
             return request.with_(body=json.dumps(body).encode())
-    raise CannotProve(f"{operation.label} changes the account of whoever calls it, and what to put back is not shown")
+    raise CannotProve(f"{operation.label} changes {what}, and what to put back is not shown")

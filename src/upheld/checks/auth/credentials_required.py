@@ -46,7 +46,7 @@ from upheld.check import (
     send,
 )
 from upheld.exchange import Request, Response
-from upheld.steps import caller, describe, operations, tidy, valid_request
+from upheld.steps import caller, describe, operations, tidy, unchanging, valid_request
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation
@@ -77,6 +77,7 @@ def converse(lane: Lane) -> Conversation:
     operation = lane.operation
     session = yield from caller(lane, operation)
     request: Request = yield from valid_request(lane, operation, session)
+    request = yield from unchanging(lane, operation, request)
     bare = request.as_(None)
     refusals: set[int] = set()
     for says, value in _CREDENTIALS:

@@ -63,14 +63,16 @@ def unasked(
     elsewhere = {name for sibling in _siblings(contract, operation) for name in _properties(contract, sibling)}
     protected = {key(name) for name in contract.policy.ownership.protected}
     volatile = {key(name) for name in contract.policy.volatile}
-    welcome = _takes_more(contract, operation)
+    welcome, shut = _takes_more(contract, operation), _takes_no_more(contract, operation)
 
     def closed(name: str) -> bool:
         if name in own and name not in read_only:
             return False
         if key(name) in protected or name in read_only:
             return True
-        return name not in elsewhere and key(name) not in volatile and not welcome
+        if name in elsewhere or key(name) in volatile or welcome:
+            return False
+        return shut or _telling(key(name), shown[name])
 
     def weight(name: str) -> tuple[bool, bool, int]:
         plain = key(name)
@@ -105,6 +107,22 @@ def _takes_more(contract: Contract, operation: Operation) -> bool:
         branch.get("additionalProperties", False) not in (False, None)
         for branch in shapes.branches(contract.schemas, schema)
     )
+
+
+def _takes_no_more(contract: Contract, operation: Operation) -> bool:
+    """The document says that there are no other properties. Left unsaid, an icon that it forgot to list is no attack."""
+    schema = operation.body.json_schema if operation.body is not None else None
+    return schema is not None and any(
+        branch.get("additionalProperties") is False or branch.get("unevaluatedProperties") is False
+        for branch in shapes.branches(contract.schemas, schema)
+    )
+
+
+def _telling(name: str, now: Any) -> bool:
+    """Setting it is worth something to whoever may not: a right, an owner, an amount, a time that the service keeps."""
+    moment = isinstance(now, str) and bool(_MOMENT.fullmatch(now))
+    # Ids that clients choose are common, and harm nobody while no other thing has them.
+    return name != "id" and (name in _GRAVE or name in OWNERS or moment or bool(_YES.fullmatch(name)))
 
 
 def _values(lane: Lane, name: str, now: Any, schema: JsonSchema, other: Session | None) -> Iterator[Any]:

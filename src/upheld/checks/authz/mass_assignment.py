@@ -4,6 +4,8 @@
 
 Properties that the document marks as `readOnly`, that upheld.yaml protects (`ownership: {protected: […]}`), or that answers show and the
 request's schema does not have, are refused or ignored when a client sends them: the thing reads afterwards as if they had not been sent.
+Where that schema does not say `additionalProperties: false`, only what is worth something counts: roles and rights, owners, amounts,
+states, times. A name for an icon may have been forgotten.
 
 ## Why
 

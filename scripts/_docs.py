@@ -167,6 +167,7 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "secrets": "checks that change members of a body, which leave these alone",
         "idempotency.ops": "`upheld plan`",
         "waive": "the verdicts",
+        "auth.oauth.clients": "checks of OAuth 2",
         "checks": "the run",
         "fuzz": "fuzzing",
     }

@@ -27,24 +27,28 @@ DEAR = {"auth/login-time": {"UPHELD_REFERENCE_BCRYPT_COST": "10"}}
 """Requirements that are about what a password costs: enough of it to be seen, a quarter of what the reference takes as shipped."""
 
 QUOTAS = {
+    "UPHELD_REFERENCE_LOGIN_QUOTA": ("POST /auth/login, quota: 10/min", 10),
+    "UPHELD_REFERENCE_REGISTER_QUOTA": ("POST /auth/register, quota: 5/min", 5),
     "UPHELD_REFERENCE_REFRESH_QUOTA": ("POST /auth/refresh, quota: 30/min", 12),
     "UPHELD_REFERENCE_OAUTH_TOKEN_QUOTA": ("POST /oauth/token, quota: 30/min", 12),
     "UPHELD_REFERENCE_DEFAULT_QUOTA": ('"**", quota: 100/min', 24),
 }
 """Setting of the reference → how upheld.yaml says the same, and what both say instead where limits are to be studied cheaply."""
+SHORT = 24
+"""Seconds of a window where windows are waited for: the silent runs and tests/live wait for whole minutes."""
 
 
 @contextmanager
-def small() -> Iterator[tuple[Path, dict[str, str]]]:
-    """The folder of a contract that promises less of the larger quotas, and the environment of a reference that keeps it."""
+def small(window: int) -> Iterator[tuple[Path, dict[str, str]]]:
+    """The folder of a contract with small quotas in windows of so many seconds, and the environment of a reference that keeps it."""
     with TemporaryDirectory(prefix="upheld-small-") as folder:
         place = Path(shutil.copytree(bundled(), Path(folder) / "reference"))
         policy = (place / "upheld.yaml").read_text()
         for line, quota in QUOTAS.values():
             assert policy.count(line) == 1, f"upheld.yaml does not say {line!r}"
-            policy = policy.replace(line, f"{line.rpartition(' ')[0]} {quota}/min")
+            policy = policy.replace(line, f"{line.rpartition(' ')[0]} {quota}/{window}s")
         (place / "upheld.yaml").write_text(policy)
-        yield place, {name: f"{quota}/minute" for name, (_, quota) in QUOTAS.items()}
+        yield place, {name: f"{quota}/{window}second" for name, (_, quota) in QUOTAS.items()}
 
 
 def run(
@@ -57,18 +61,21 @@ def run(
     fuzz: bool = False,
     served: bool = False,
     cheap: bool = False,
+    inside: bool = False,
     seed: int = 1,
 ) -> Run:
     """One examination of the reference as shipped and with raised limits, both with the defect.
 
-    ``served`` takes the contract's document from the service itself, as a contract without a file does. ``cheap`` has the
-    services on threads of this process instead of processes of their own, and small quotas in the contract and in them.
+    ``served`` takes the contract's document from the service itself, as a contract without a file does. ``cheap`` has small
+    quotas in the contract and in the services, and short windows where they are waited for; ``inside`` has the services
+    on threads of this process instead of processes of their own.
     """
     with ExitStack() as stack:
         place, extra = bundled(), {**CHEAP, **(environment or {})}
-        if cheap:
+        if inside:
             stack.enter_context(journals())
-            place, quotas = stack.enter_context(small())
+        if cheap:
+            place, quotas = stack.enter_context(small(60 if quick else SHORT))
             extra |= quotas
         if mutant is not None:
             extra["UPHELD_REFERENCE_MUTANT"] = mutant
@@ -84,7 +91,7 @@ def run(
             if profile == "short_lived" and stated is not None and stated.short_lived is not None:
                 own |= stated.short_lived.env
             embedded = Embedded(profile, env=own)
-            targets[profile] = Inside(embedded) if cheap else embedded
+            targets[profile] = Inside(embedded) if inside else embedded
         running = enter(stack, targets)
         options = Options(quick=quick, fuzz=fuzz, seed=seed)
         if served:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from upheld import sample
-from upheld.check import Example, Finding, Lane, Outcome, Unproven
+from upheld.check import Example, Finding, Lane, NotApplicable, Outcome, Unproven
 from upheld.checks import catalogue
 from upheld.exchange import Request, Response
 from upheld.rehearse import Stage
@@ -18,7 +18,9 @@ def play(example: Example) -> Outcome:
     contract = sample.contract(example)
     assert CHECK.converse is not None
     assert CHECK.subjects is not None
-    subjects = {one.label: one for one in CHECK.subjects(contract)}
+    found = CHECK.subjects(contract)
+    assert not isinstance(found, Unproven | NotApplicable)
+    subjects = {one.label: one for one in found}
     return Stage(example).play(CHECK.converse(Lane(contract, subjects[ITEMS], "t3st")))
 
 

@@ -66,6 +66,8 @@ class Requirement:
     """It does something to the target that nobody else would stand: played after everything else, one subject at a time."""
     waits: bool = False
     """It waits for a window of real time to pass; ``--quick`` leaves it out."""
+    dear: bool = False
+    """It hashes many passwords or uses up quotas that another check proves already; ``--quick`` leaves it out."""
     windows: float = 1.0
     """How many windows of its rule it waits for, where it waits; for the plan."""
     cost: int = 0

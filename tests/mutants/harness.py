@@ -57,7 +57,7 @@ def run(
     only: Iterable[str] = (),
     skip: Iterable[str] = (),
     environment: Mapping[str, str] | None = None,
-    quick: bool = True,
+    patient: bool = False,
     fuzz: bool = False,
     served: bool = False,
     cheap: bool = False,
@@ -65,6 +65,8 @@ def run(
     seed: int = 1,
 ) -> Run:
     """One examination of the reference as shipped and with raised limits, both with the defect.
+
+    ``patient`` plays what waits for real time too.
 
     ``served`` takes the contract's document from the service itself, as a contract without a file does. ``cheap`` has small
     quotas in the contract and in the services, and short windows where they are waited for; ``inside`` has the services
@@ -75,14 +77,14 @@ def run(
         if inside:
             stack.enter_context(journals())
         if cheap:
-            place, quotas = stack.enter_context(small(60 if quick else SHORT))
+            place, quotas = stack.enter_context(small(SHORT if patient else 60))
             extra |= quotas
         if mutant is not None:
             extra["UPHELD_REFERENCE_MUTANT"] = mutant
         contract = load(place)
-        checks = list(select(only, skip).values())
+        checks = list(select(only, [*skip, *(() if patient else waiting())]).values())
         profiles: tuple[Profile, ...] = ("raised", "shipped") if _studies_limits(checks) else ("raised",)
-        if not quick and any(check.requirement.profile == "short_lived" for check in checks):
+        if any(check.requirement.profile == "short_lived" for check in checks):
             profiles = (*profiles, "short_lived")
         stated = contract.policy.target.profiles
         targets: dict[str, Target] = {}
@@ -93,7 +95,7 @@ def run(
             embedded = Embedded(profile, env=own)
             targets[profile] = Inside(embedded) if inside else embedded
         running = enter(stack, targets)
-        options = Options(quick=quick, fuzz=fuzz, seed=seed)
+        options = Options(fuzz=fuzz, seed=seed)
         if served:
             contract = load(place, openapi_bytes=fetch(running["raised"].url, "/openapi.json"))
         return examine(contract, checks, running, options)
@@ -116,3 +118,8 @@ def red(outcome: Run) -> dict[str, list[str]]:
 def waits(requirement: str) -> bool:
     """Whether it is only seen when real time passes."""
     return catalogue()[requirement].requirement.waits
+
+
+def waiting() -> list[str]:
+    """Every requirement that is only seen when real time passes."""
+    return [id for id in catalogue() if waits(id)]

@@ -39,11 +39,13 @@ def test_the_mutants_name_requirements_that_exist() -> None:
 def test_only_its_own_check_sees_a_mutant(mutant) -> None:  # type: ignore[no-untyped-def]
     fuzz = mutant.requirement in NEEDS_FUZZING
     served = mutant.requirement in JUDGES_THE_DOCUMENT
-    quick = not fuzz and not waits(mutant.requirement)
+    patient = waits(mutant.requirement)
     dear = DEAR.get(mutant.requirement)
     # Where it is about time, the service is not asked by its own interpreter.
     is_inside = dear is None
-    outcome = run(mutant.name, quick=quick, fuzz=fuzz, served=served, environment=dear, cheap=True, inside=is_inside)
+    outcome = run(
+        mutant.name, patient=patient, fuzz=fuzz, served=served, environment=dear, cheap=True, inside=is_inside
+    )
     assert not outcome.stopped, f"{outcome.stopped}\n{outcome.target_output[-2000:]}"
     seen = red(outcome)
     assert mutant.requirement in seen, f"{mutant.says} Nobody noticed; {outcome.notes}"
@@ -52,7 +54,7 @@ def test_only_its_own_check_sees_a_mutant(mutant) -> None:  # type: ignore[no-un
 
 
 def test_silent_on_the_reference_as_shipped() -> None:
-    outcome = run(quick=False, fuzz=True)
+    outcome = run(patient=True, fuzz=True)
     assert red(outcome) == {}
     assert outcome.exit_status == 0
     assert not outcome.stopped
@@ -60,7 +62,7 @@ def test_silent_on_the_reference_as_shipped() -> None:
 
 @pytest.mark.services
 def test_silent_on_postgresql_and_redis(postgres_url: str, redis_url: str) -> None:
-    outcome = run(quick=False, fuzz=True, environment=_services(postgres_url, redis_url))
+    outcome = run(patient=True, fuzz=True, environment=_services(postgres_url, redis_url))
     assert red(outcome) == {}
     assert outcome.exit_status == 0
 
@@ -73,8 +75,8 @@ def test_seen_on_postgresql_and_redis(mutant, postgres_url: str, redis_url: str)
     only = [mutant.requirement, *(() if catalogue()[mutant.requirement].converse else TRAFFIC)]
     services = {**_services(postgres_url, redis_url), **DEAR.get(mutant.requirement, {})}
     served = mutant.requirement in JUDGES_THE_DOCUMENT
-    quick = not fuzz and not waits(mutant.requirement)
-    outcome = run(mutant.name, only=only, quick=quick, fuzz=fuzz, served=served, environment=services, cheap=True)
+    patient = waits(mutant.requirement)
+    outcome = run(mutant.name, only=only, patient=patient, fuzz=fuzz, served=served, environment=services, cheap=True)
     assert mutant.requirement in red(outcome)
 
 

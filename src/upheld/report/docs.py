@@ -56,6 +56,7 @@ def _entry(check: Check) -> dict[str, Any]:
         "scope": requirement.scope,
         "profile": requirement.profile,
         "waits": requirement.waits,
+        "dear": requirement.dear,
         "cost": requirement.cost,
         "quotas": requirement.quotas,
         "reads": list(requirement.reads),
@@ -80,7 +81,9 @@ def _kind_in_words(check: Check) -> str:
         words += " and as many as its quota" if requirement.quotas else ""
     if requirement.profile == "shipped":
         words += "; runs against the limits as shipped"
-    return words + ("; waits for a window of real time, so `--quick` leaves it out" if requirement.waits else "")
+    if requirement.waits:
+        words += "; waits for a window of real time, so `--quick` leaves it out"
+    return words + ("; takes many hashes or whole quotas, so `--quick` leaves it out" if requirement.dear else "")
 
 
 def _examples(intro: str, examples: Iterable[Example]) -> str:

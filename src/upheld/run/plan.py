@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 WINDOW = 60.0
 """Seconds that are waited for where no rate rule says how many."""
 QUICK = Unproven("it waits for a window of real time, and --quick leaves that out", "run without --quick")
+DEAR = Unproven("it takes many hashes or whole quotas, and --quick leaves that out", "run without --quick")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class LimitCost:
         if promise.settled is None:
             self.requests += promise.requests
             self.waiting = max(self.waiting, promise.waiting)
-        if not promise.check.requirement.waits:
+        if not (promise.check.requirement.waits or promise.check.requirement.dear):
             self.quick += promise.requests
 
 
@@ -136,5 +137,9 @@ def _apply(contract: Contract, check: Check, quick: bool) -> Iterable[Promise]:
         found = [Subject(operation.label, operation=operation) for operation in contract.operations]
     if not found:
         return [Promise(check, SERVICE, NotApplicable("the contract has nothing of the kind"))]
-    settled = QUICK if quick and check.requirement.waits else None
-    return [Promise(check, subject, settled) for subject in found]
+    return [Promise(check, subject, _left_out(check) if quick else None) for subject in found]
+
+
+def _left_out(check: Check) -> Unproven | None:
+    """Why ``--quick`` leaves it out, if it does."""
+    return QUICK if check.requirement.waits else DEAR if check.requirement.dear else None

@@ -62,6 +62,7 @@ REQUIREMENT = Requirement(
     ),
     catalogue=("AUTH-11",),
     reads=("auth.register", "auth.login"),
+    dear=True,
     cost=10,
     owasp="API2:2023",
     cwe=("CWE-178", "CWE-289"),

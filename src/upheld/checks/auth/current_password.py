@@ -61,6 +61,7 @@ REQUIREMENT = Requirement(
     ),
     catalogue=("AUTH-12",),
     reads=("auth.change_password",),
+    dear=True,
     cost=5,
     owasp="API2:2023",
     cwe=("CWE-620",),

@@ -58,6 +58,7 @@ REQUIREMENT = Requirement(
     ),
     catalogue=("AUTH-11",),
     reads=("auth.login", "identities"),
+    dear=True,
     cost=6,
     owasp="API2:2023",
     cwe=("CWE-1392", "CWE-798"),

@@ -62,6 +62,7 @@ REQUIREMENT = Requirement(
     ),
     catalogue=("AUTH-09",),
     reads=("auth.register", "auth.login", "auth.password"),
+    dear=True,
     cost=10,
     owasp="API2:2023",
     cwe=("CWE-521",),

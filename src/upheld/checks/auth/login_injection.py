@@ -62,6 +62,7 @@ REQUIREMENT = Requirement(
     ),
     catalogue=("AUTH-11",),
     reads=("auth.login",),
+    dear=True,
     cost=9,
     owasp="API2:2023",
     cwe=("CWE-89", "CWE-943"),

@@ -63,6 +63,7 @@ REQUIREMENT = Requirement(
     ),
     catalogue=("AUTH-10",),
     reads=("auth.register", "auth.password"),
+    dear=True,
     cost=8,
     owasp="API2:2023",
     cwe=("CWE-521",),

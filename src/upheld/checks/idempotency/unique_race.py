@@ -64,6 +64,7 @@ REQUIREMENT = Requirement(
     ),
     catalogue=("IDEM-05",),
     reads=("unique", "auth.register"),
+    dear=True,
     cost=12,
     owasp="API6:2023",
     cwe=("CWE-362",),

@@ -67,6 +67,7 @@ REQUIREMENT = Requirement(
     ),
     catalogue=("JWT-11",),
     reads=("auth.delete_account", "auth.refresh", "auth.login"),
+    dear=True,
     cost=8,
     owasp="API2:2023",
     cwe=("CWE-613",),

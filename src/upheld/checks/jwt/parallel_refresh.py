@@ -61,6 +61,7 @@ REQUIREMENT = Requirement(
     ),
     catalogue=("JWT-14",),
     reads=("auth.refresh",),
+    dear=True,
     cost=10,
     owasp="API2:2023",
     cwe=("CWE-362",),

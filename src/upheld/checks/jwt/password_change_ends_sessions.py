@@ -73,6 +73,7 @@ REQUIREMENT = Requirement(
     ),
     catalogue=("JWT-11",),
     reads=("auth.change_password", "auth.refresh"),
+    dear=True,
     cost=9,
     owasp="API2:2023",
     cwe=("CWE-613",),

@@ -65,6 +65,7 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-17",),
     reads=("rate_limits", "rate_limits.exempt"),
     profile="shipped",
+    dear=True,
     cost=100,
     quotas=1,
     owasp="API4:2023",

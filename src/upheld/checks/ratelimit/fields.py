@@ -63,6 +63,7 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-04",),
     reads=("rate_limits", "rate_limit.headers", "rate_limit.algorithm"),
     profile="shipped",
+    dear=True,
     cost=1,
     quotas=1,
     owasp="API4:2023",

@@ -50,6 +50,7 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-13",),
     reads=("rate_limits",),
     profile="shipped",
+    dear=True,
     cost=20,
     quotas=1,
     owasp="API4:2023",

@@ -67,6 +67,7 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-16",),
     reads=("rate_limits", "auth.refresh", "auth.login", "auth.register"),
     profile="shipped",
+    dear=True,
     cost=15,
     quotas=2,
     owasp="API4:2023",

@@ -61,6 +61,7 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-09",),
     reads=("rate_limits",),
     profile="shipped",
+    dear=True,
     cost=8,
     quotas=1,
     owasp="API4:2023",

@@ -65,6 +65,7 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-05",),
     reads=("rate_limits", "rate_limit.headers"),
     profile="shipped",
+    dear=True,
     cost=2,
     quotas=1,
     owasp="API4:2023",

@@ -71,6 +71,7 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-15",),
     reads=("rate_limits", "rate_limits.also_by", "auth.login", "auth.register"),
     profile="shipped",
+    dear=True,
     cost=8,
     quotas=2,
     owasp="API2:2023",

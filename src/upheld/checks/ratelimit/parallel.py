@@ -61,6 +61,7 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-10",),
     reads=("rate_limits", "rate_limit.algorithm"),
     profile="shipped",
+    dear=True,
     cost=60,
     quotas=1,
     owasp="API4:2023",

@@ -60,6 +60,7 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-11",),
     reads=("rate_limits", "rate_limit.replicas", "rate_limit.algorithm"),
     profile="shipped",
+    dear=True,
     cost=95,
     owasp="API4:2023",
     cwe=("CWE-799",),

@@ -64,6 +64,7 @@ REQUIREMENT = Requirement(
     catalogue=("RATE-17",),
     reads=("rate_limits", "auth.register", "auth.login"),
     profile="shipped",
+    dear=True,
     cost=6,
     quotas=1,
     owasp="API4:2023",

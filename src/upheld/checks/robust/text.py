@@ -70,6 +70,7 @@ _OCTETS = {"%00": "up%00held", "%ff": "up%ffheld"}
 
 def subjects(contract: Contract) -> Subjects:
     in_bodies = sampled(contract, lambda op: _member(contract, op) is not None, 4, "no free text in any body")
+
     def read_by_text(op: Operation) -> bool:
         return op.safe and not op.redirects and any(_parameters(contract, op))
 

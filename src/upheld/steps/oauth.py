@@ -6,15 +6,35 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
 
-from upheld.check import CannotProve, Lane, secret, send, sign_in
+from upheld.check import CannotProve, Lane, NotApplicable, Subject, Subjects, secret, send, sign_in
 from upheld.exchange import NotJson, Request, Response, Session
 from upheld.steps.requests import Move
 from upheld.steps.values import describe
 
+if TYPE_CHECKING:
+    from upheld.contract import Contract
+
 CLIENT_LINE = "auth: {oauth: {clients: {NAME: {id: …, secret_env: …, redirect_uri: …, scopes: [...]}}}}"
 FORM = "application/x-www-form-urlencoded"
+
+
+def code_grants(contract: Contract) -> Subjects:
+    """The token endpoint of a service that gives codes as well."""
+    token = contract.oauth.token if contract.oauth.authorize else None
+    if token is None:
+        return NotApplicable("the contract declares no authorization code flow of its own")
+    return [Subject(token.label, operation=token)]
+
+
+def authorizations(contract: Contract) -> Subjects:
+    """The authorization endpoint."""
+    authorize = contract.oauth.authorize
+    if authorize is None:
+        return NotApplicable("the contract declares no authorization endpoint of its own")
+    return [Subject(authorize.label, operation=authorize)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from upheld.exchange import Request, Response
-
-if TYPE_CHECKING:
-    pass
 
 
 def octets(request: Request, *fields: tuple[str, str]) -> bytes:

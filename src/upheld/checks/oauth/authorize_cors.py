@@ -24,8 +24,6 @@ Where a gateway adds the field to every answer and can't be told otherwise.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from upheld.check import (
     MUST,
     CannotProve,
@@ -35,17 +33,19 @@ from upheld.check import (
     Finding,
     Kept,
     Lane,
-    NotApplicable,
     Requirement,
-    Subject,
-    Subjects,
     send,
 )
 from upheld.exchange import Headers, Request, Response
-from upheld.steps.oauth import Client, authorization_request, challenge_of, oauth_client, somebody, verifier_of
-
-if TYPE_CHECKING:
-    from upheld.contract import Contract
+from upheld.steps.oauth import (
+    Client,
+    authorization_request,
+    authorizations,
+    challenge_of,
+    oauth_client,
+    somebody,
+    verifier_of,
+)
 
 REQUIREMENT = Requirement(
     title="No script can read the authorization endpoint",
@@ -64,11 +64,7 @@ REQUIREMENT = Requirement(
 )
 
 
-def subjects(contract: Contract) -> Subjects:
-    authorize = contract.oauth.authorize
-    if authorize is None:
-        return NotApplicable("the contract declares no authorization endpoint of its own")
-    return [Subject(authorize.label, operation=authorize)]
+subjects = authorizations
 
 
 def converse(lane: Lane) -> Conversation:

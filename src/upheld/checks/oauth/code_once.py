@@ -23,8 +23,6 @@ Never.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from upheld.check import (
     MUST,
     CannotProve,
@@ -34,18 +32,12 @@ from upheld.check import (
     Finding,
     Kept,
     Lane,
-    NotApplicable,
     Requirement,
-    Subject,
-    Subjects,
     send,
 )
 from upheld.exchange import Response
 from upheld.steps import describe
-from upheld.steps.oauth import Client, new_code, oauth_client, redeem, somebody, verifier_of
-
-if TYPE_CHECKING:
-    from upheld.contract import Contract
+from upheld.steps.oauth import Client, code_grants, new_code, oauth_client, redeem, somebody, verifier_of
 
 REQUIREMENT = Requirement(
     title="An authorization code works once",
@@ -64,11 +56,7 @@ REQUIREMENT = Requirement(
 )
 
 
-def subjects(contract: Contract) -> Subjects:
-    server = contract.oauth
-    if server.authorize is None or server.token is None:
-        return NotApplicable("the contract declares no authorization code flow of its own")
-    return [Subject(server.token.label, operation=server.token)]
+subjects = code_grants
 
 
 def converse(lane: Lane) -> Conversation:

@@ -24,8 +24,6 @@ Where the tokens of a code are very short-lived and no refresh token is given wi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from upheld.check import (
     SHOULD,
     CannotProve,
@@ -35,18 +33,22 @@ from upheld.check import (
     Finding,
     Kept,
     Lane,
-    NotApplicable,
     Requirement,
-    Subject,
-    Subjects,
     send,
 )
 from upheld.exchange import Response
 from upheld.steps import describe
-from upheld.steps.oauth import Client, new_code, oauth_client, redeem, somebody, token_request, tokens_of, verifier_of
-
-if TYPE_CHECKING:
-    from upheld.contract import Contract
+from upheld.steps.oauth import (
+    Client,
+    code_grants,
+    new_code,
+    oauth_client,
+    redeem,
+    somebody,
+    token_request,
+    tokens_of,
+    verifier_of,
+)
 
 REQUIREMENT = Requirement(
     title="A code that comes back ends the tokens that it gave",
@@ -66,11 +68,7 @@ REQUIREMENT = Requirement(
 )
 
 
-def subjects(contract: Contract) -> Subjects:
-    server = contract.oauth
-    if server.authorize is None or server.token is None:
-        return NotApplicable("the contract declares no authorization code flow of its own")
-    return [Subject(server.token.label, operation=server.token)]
+subjects = code_grants
 
 
 def converse(lane: Lane) -> Conversation:

@@ -26,8 +26,6 @@ Never; without PKCE the authorization endpoint says `invalid_request` where it i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from upheld.check import (
     MUST,
     CannotProve,
@@ -37,10 +35,7 @@ from upheld.check import (
     Finding,
     Kept,
     Lane,
-    NotApplicable,
     Requirement,
-    Subject,
-    Subjects,
     send,
 )
 from upheld.exchange import Request, Response
@@ -48,6 +43,7 @@ from upheld.steps import describe
 from upheld.steps.oauth import (
     Client,
     authorization_request,
+    code_grants,
     new_code,
     oauth_client,
     redeem,
@@ -55,9 +51,6 @@ from upheld.steps.oauth import (
     somebody,
     verifier_of,
 )
-
-if TYPE_CHECKING:
-    from upheld.contract import Contract
 
 REQUIREMENT = Requirement(
     title="A code is of no use to whoever does not have its verifier",
@@ -76,11 +69,7 @@ REQUIREMENT = Requirement(
 )
 
 
-def subjects(contract: Contract) -> Subjects:
-    server = contract.oauth
-    if server.authorize is None or server.token is None:
-        return NotApplicable("the contract declares no authorization code flow of its own")
-    return [Subject(server.token.label, operation=server.token)]
+subjects = code_grants
 
 
 def converse(lane: Lane) -> Conversation:

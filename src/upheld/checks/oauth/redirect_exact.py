@@ -27,7 +27,6 @@ Where the redirect URI is a loopback address of a native app: its port may diffe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from upheld.check import (
@@ -39,10 +38,7 @@ from upheld.check import (
     Finding,
     Kept,
     Lane,
-    NotApplicable,
     Requirement,
-    Subject,
-    Subjects,
     send,
 )
 from upheld.exchange import Request, Response
@@ -50,15 +46,13 @@ from upheld.steps import describe
 from upheld.steps.oauth import (
     Client,
     authorization_request,
+    authorizations,
     challenge_of,
     oauth_client,
     sent_back,
     somebody,
     verifier_of,
 )
-
-if TYPE_CHECKING:
-    from upheld.contract import Contract
 
 REQUIREMENT = Requirement(
     title="A code goes to the registered address and nowhere else",
@@ -77,11 +71,7 @@ REQUIREMENT = Requirement(
 )
 
 
-def subjects(contract: Contract) -> Subjects:
-    authorize = contract.oauth.authorize
-    if authorize is None:
-        return NotApplicable("the contract declares no authorization endpoint of its own")
-    return [Subject(authorize.label, operation=authorize)]
+subjects = authorizations
 
 
 def converse(lane: Lane) -> Conversation:

@@ -35,10 +35,7 @@ from upheld.check import (
     Finding,
     Kept,
     Lane,
-    NotApplicable,
     Requirement,
-    Subject,
-    Subjects,
     Unproven,
     send,
 )
@@ -47,6 +44,7 @@ from upheld.steps import describe, read_token
 from upheld.steps.oauth import (
     CLIENT_LINE,
     Client,
+    code_grants,
     new_code,
     oauth_client,
     redeem,
@@ -75,11 +73,7 @@ REQUIREMENT = Requirement(
 )
 
 
-def subjects(contract: Contract) -> Subjects:
-    server = contract.oauth
-    if server.authorize is None or server.token is None:
-        return NotApplicable("the contract declares no authorization code flow of its own")
-    return [Subject(server.token.label, operation=server.token)]
+subjects = code_grants
 
 
 def converse(lane: Lane) -> Conversation:

@@ -63,7 +63,8 @@ class Requirement:
     """``shipped`` when it studies the limits themselves: 429 is then an answer; elsewhere it is a reason to wait. ``short_lived``
     when it waits for tokens to end: it is started where upheld.yaml states it, else the check meets the raised one."""
     alone: bool = False
-    """It does something to the target that nobody else would stand: played after everything else, one subject at a time."""
+    """It does something to the target that nobody else would stand, or measures what anybody else would disturb: played after
+    everything else, one subject at a time."""
     waits: bool = False
     """It waits for a window of real time to pass; ``--quick`` leaves it out."""
     dear: bool = False

@@ -74,7 +74,7 @@ def test_the_reference_keeps_quotas_over_a_restart_and_answers_without_redis(tmp
     assert ended.verdicts["ratelimit/restart[service]"] == "upheld", ended.all
     assert ended.verdicts["ratelimit/store-outage[service]"] == "upheld", ended.all
     assert ended.status == 0, ended.all
-    assert ended.report["phases"][-1]["name"] == "restart and outage", "after everything else"
+    assert ended.report["phases"][-1]["name"] == "one at a time", "after everything else"
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

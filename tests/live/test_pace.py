@@ -109,7 +109,9 @@ def test_with_one_address_everybody_waits(tmp_path: Path) -> None:
         pytest.skip(f"no IPv6 here: {error}")
     # Source addresses are chosen on IPv4 loopback only.
     with reference(tmp_path, "::1") as (url, log):
-        ended = checked(promised(tmp_path / "paced", url), "--no-fuzz", "--quick", "--only", "auth")
+        # Without --quick, which leaves out what logs in often, and without what takes addresses of its own.
+        flags = ("--no-fuzz", "--only", "auth", "--skip", "auth/login-time")
+        ended = checked(promised(tmp_path / "paced", url), *flags)
         seen = requests(log)
     assert ended.status == 0, ended.all
     assert [entry for entry in seen if entry["status"] == 429] == []

@@ -218,7 +218,7 @@ class Examination:
             with self.phase("load"):
                 await self._load()
         if alone:
-            with self.phase("restart and outage", len(alone)):
+            with self.phase("one at a time", len(alone)):
                 # No observer sees it: what is answered without a store says nothing about a service that has one.
                 controls = [part.controls for part in self.parts.values()]
                 self.cases += await play_alone(alone, lambda p: self._played(p, []), self.judge(), controls)

@@ -14,7 +14,8 @@ else at once, and who has an account can be read off a clock, however alike the 
 
 Two logins that do not count, then six pairs, on a fresh connection each, from several source addresses so that no quota is used
 up by more than half: a user that does not exist, and one made for the occasion with a wrong password, the first of the pair in
-turn. Four pairs more where six do not decide. Both of each pair meet the same load of the machine; what is compared are ranks
+turn. Four pairs more where six do not decide. It is played when nothing else is, and both of each pair meet the same load of the
+machine; what is compared are ranks
 (Mann–Whitney U, one-sided, p < 0.01) and medians, and only a large difference counts.
 
 `--quick` leaves it out: these are twenty logins, which cost a service that hashes well five seconds of a core.
@@ -70,7 +71,8 @@ REQUIREMENT = Requirement(
     ),
     catalogue=("AUTH-08",),
     reads=("auth.login", "auth.enumeration", "rate_limits"),
-    waits=True,
+    alone=True,
+    dear=True,
     cost=24,
     owasp="API2:2023",
     cwe=("CWE-208",),

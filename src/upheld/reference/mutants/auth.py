@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import Query
 
@@ -12,7 +13,7 @@ from upheld.reference.schemas.accounts import Credentials, Tokens
 from upheld.reference.schemas.base import Date
 from upheld.reference.schemas.orders import GroupBy, SalesReport
 
-from . import Context, Mutant
+from . import Answer, Context, Mutant
 
 
 async def _open_report(
@@ -29,8 +30,11 @@ def _forgotten_dependency(ctx: Context) -> None:
 
 
 def _no_reason(ctx: Context) -> None:
-    plain = 'Bearer realm="upheld"'
-    ctx.alter(lambda scope, answer: answer.with_header("www-authenticate", plain) if answer.status == 401 else answer)
+    def change(scope: Mapping[str, Any], answer: Answer) -> Answer:
+        is_bearer = (answer.get("www-authenticate") or "").startswith("Bearer")
+        return answer.with_header("www-authenticate", 'Bearer realm="upheld"') if is_bearer else answer
+
+    ctx.alter(change)
 
 
 def _unknown_user_told(ctx: Context) -> None:

@@ -156,6 +156,7 @@ MUTANTS = (
         requirement="auth/token-response",
         says="expires_in is the 3600 of somebody's example, whatever the token says.",
         apply=_life_of_an_example,
+        also=("jwt/lifetime",),
     ),
     Mutant(
         name="auth/keys-remembered",

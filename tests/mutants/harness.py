@@ -58,6 +58,7 @@ def run(
     skip: Iterable[str] = (),
     environment: Mapping[str, str] | None = None,
     patient: bool = False,
+    dear: bool = False,
     fuzz: bool = False,
     served: bool = False,
     cheap: bool = False,
@@ -66,7 +67,7 @@ def run(
 ) -> Run:
     """One examination of the reference as shipped and with raised limits, both with the defect.
 
-    ``patient`` plays what waits for real time too.
+    ``patient`` plays what waits for real time too, ``dear`` what ``--quick`` leaves out for its cost.
 
     ``served`` takes the contract's document from the service itself, as a contract without a file does. ``cheap`` has small
     quotas in the contract and in the services, and short windows where they are waited for; ``inside`` has the services
@@ -95,7 +96,7 @@ def run(
             embedded = Embedded(profile, env=own)
             targets[profile] = Inside(embedded) if inside else embedded
         running = enter(stack, targets)
-        options = Options(fuzz=fuzz, seed=seed)
+        options = Options(quick=not (patient or dear or fuzz), fuzz=fuzz, seed=seed)
         if served:
             contract = load(place, openapi_bytes=fetch(running["raised"].url, "/openapi.json"))
         return examine(contract, checks, running, options)
@@ -118,6 +119,11 @@ def red(outcome: Run) -> dict[str, list[str]]:
 def waits(requirement: str) -> bool:
     """Whether it is only seen when real time passes."""
     return catalogue()[requirement].requirement.waits
+
+
+def is_dear(requirement: str) -> bool:
+    """Whether a quick run leaves it out for its cost."""
+    return catalogue()[requirement].requirement.dear
 
 
 def waiting() -> list[str]:

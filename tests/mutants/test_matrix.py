@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.mutants.harness import DEAR, red, run, waits
+from tests.mutants.harness import DEAR, is_dear, red, run, waits
 from upheld.checks import catalogue
 from upheld.reference.mutants import registry
 
@@ -39,13 +39,11 @@ def test_the_mutants_name_requirements_that_exist() -> None:
 def test_only_its_own_check_sees_a_mutant(mutant) -> None:  # type: ignore[no-untyped-def]
     fuzz = mutant.requirement in NEEDS_FUZZING
     served = mutant.requirement in JUDGES_THE_DOCUMENT
-    patient = waits(mutant.requirement)
-    dear = DEAR.get(mutant.requirement)
+    patient, dear = waits(mutant.requirement), is_dear(mutant.requirement)
+    hashes = DEAR.get(mutant.requirement)
     # Where it is about time, the service is not asked by its own interpreter.
-    is_inside = dear is None
-    outcome = run(
-        mutant.name, patient=patient, fuzz=fuzz, served=served, environment=dear, cheap=True, inside=is_inside
-    )
+    how = {"patient": patient, "dear": dear, "fuzz": fuzz, "served": served, "inside": hashes is None}
+    outcome = run(mutant.name, environment=hashes, cheap=True, **how)
     assert not outcome.stopped, f"{outcome.stopped}\n{outcome.target_output[-2000:]}"
     seen = red(outcome)
     assert mutant.requirement in seen, f"{mutant.says} Nobody noticed; {outcome.notes}"
@@ -75,8 +73,10 @@ def test_seen_on_postgresql_and_redis(mutant, postgres_url: str, redis_url: str)
     only = [mutant.requirement, *(() if catalogue()[mutant.requirement].converse else TRAFFIC)]
     services = {**_services(postgres_url, redis_url), **DEAR.get(mutant.requirement, {})}
     served = mutant.requirement in JUDGES_THE_DOCUMENT
-    patient = waits(mutant.requirement)
-    outcome = run(mutant.name, only=only, patient=patient, fuzz=fuzz, served=served, environment=services, cheap=True)
+    patient, dear = waits(mutant.requirement), is_dear(mutant.requirement)
+    outcome = run(
+        mutant.name, only=only, patient=patient, dear=dear, fuzz=fuzz, served=served, environment=services, cheap=True
+    )
     assert mutant.requirement in red(outcome)
 
 

@@ -99,6 +99,8 @@ MUTANTS = (
         requirement="oauth/token-errors",
         says="A code that is not good is refused with the error code_expired, which no client library knows.",
         apply=_own_words,
+        # The document lists the codes.
+        also=("body/response-schema",),
     ),
     Mutant(
         name="oauth/implicit",

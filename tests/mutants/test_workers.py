@@ -14,7 +14,7 @@ CHECKS = ("ratelimit/processes", "ratelimit/parallel")
 
 
 def test_two_workers_without_a_store_have_two_quotas() -> None:
-    outcome = run(only=CHECKS, environment=WORKERS)
+    outcome = run(only=CHECKS, dear=True, environment=WORKERS)
     assert not outcome.stopped
     (told,) = red(outcome)["ratelimit/processes"]
     assert "likely: 2 processes with counters of their own" in told
@@ -23,7 +23,7 @@ def test_two_workers_without_a_store_have_two_quotas() -> None:
 
 @pytest.mark.services
 def test_two_workers_share_one_quota_in_redis(redis_url: str) -> None:
-    outcome = run(only=CHECKS, environment={**WORKERS, "UPHELD_REFERENCE_REDIS_URL": redis_url})
+    outcome = run(only=CHECKS, dear=True, environment={**WORKERS, "UPHELD_REFERENCE_REDIS_URL": redis_url})
     assert not outcome.stopped
     assert red(outcome) == {}
     assert {str(r.verdict) for r in outcome.results if r.requirement in CHECKS} == {"upheld"}, outcome.results

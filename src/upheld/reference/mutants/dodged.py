@@ -193,6 +193,8 @@ MUTANTS = (
         requirement="ratelimit/processes",
         says="There are two counters in memory, as two workers have them; a connection meets one of them.",
         apply=_two_counters,
+        # From another address a user comes on another connection, and meets the other counter.
+        also=("ratelimit/isolation",),
     ),
     Mutant(
         name="ratelimit/forwarded-for",

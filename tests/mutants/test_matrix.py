@@ -20,7 +20,15 @@ JUDGES_THE_DOCUMENT = {"authz/anonymous-write", "spec/errors-documented"}
 """Requirements about the document: the mutant serves a worse one, and the contract is what it serves."""
 
 
-TRAFFIC = ("auth/credentials-required", "authz/role-matrix", "cors", "errors", "http", "idempotency")
+TRAFFIC = (
+    "auth/credentials-required",
+    "auth/user-enumeration",
+    "authz/role-matrix",
+    "cors",
+    "errors",
+    "http",
+    "idempotency",
+)
 """What gives observers something to see: every operation, as every role, rightly and wrongly."""
 
 

@@ -77,8 +77,9 @@ def test_silent_on_postgresql_and_redis(postgres_url: str, redis_url: str) -> No
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_seen_on_postgresql_and_redis(mutant, postgres_url: str, redis_url: str) -> None:  # type: ignore[no-untyped-def]
     fuzz = mutant.requirement in NEEDS_FUZZING
-    # Observers judge what others send.
-    only = [mutant.requirement, *(() if catalogue()[mutant.requirement].converse else TRAFFIC)]
+    # Observers judge what others send; those of the limits wait for a 429.
+    others = ("ratelimit/quota",) if mutant.requirement.startswith("ratelimit/") else TRAFFIC
+    only = [mutant.requirement, *(() if catalogue()[mutant.requirement].converse else others)]
     services = {**_services(postgres_url, redis_url), **DEAR.get(mutant.requirement, {})}
     served = mutant.requirement in JUDGES_THE_DOCUMENT
     patient, dear = waits(mutant.requirement), is_dear(mutant.requirement)

@@ -160,7 +160,7 @@ def run_of(text: str) -> Run:
     )  # fmt: skip
     return Run(
         contract=text, target=text, version=text, started=text, seconds=1, requests=1, seed=1, results=results,
-        notes=(text,), coverage={text: {text: 1}}, phases=((text, 1.0, 1),), stopped=text, target_output=text,
+        notes=(text,), coverage={text: {f"x{text}": 1}}, phases=((text, 1.0, 1),), stopped=text, target_output=text,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
 from upheld.check import CannotProve, Lane, NotApplicable, Subject, Subjects, secret, send, sign_in
 from upheld.exchange import NotJson, Request, Response, Session
 from upheld.steps.requests import Move
+from upheld.steps.tokens import part
 from upheld.steps.values import describe
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def basic(user: str, password: str) -> str:
 
 def challenge_of(verifier: str) -> str:
     """The S256 code challenge of a verifier (RFC 7636 §4.2)."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    return part(hashlib.sha256(verifier.encode()).digest())
 
 
 def authorization_request(lane: Lane, client: Client, session: Session | None, **parameters: str | None) -> Request:
@@ -134,6 +135,22 @@ def redeem(lane: Lane, client: Client, code: str, verifier: str | None, **parame
     if verifier is not None:
         form["code_verifier"] = verifier
     return token_request(lane, form, client)
+
+
+def redeemed_twice(lane: Lane, client: Client) -> Move:
+    """``request, first, second = yield from redeemed_twice(lane, client)``: a fresh code traded for tokens, and once more.
+
+    Raises `CannotProve` where the first use is refused.
+    """
+    user = yield from somebody(lane)
+    verifier = verifier_of(lane)
+    code = yield from new_code(lane, client, user, verifier)
+    request = redeem(lane, client, code, verifier)
+    first: Response = yield from send(request)
+    if not first.ok:
+        raise CannotProve(f"a fresh code is refused: {describe(first)}")
+    second: Response = yield from send(request)
+    return request, first, second
 
 
 def verifier_of(lane: Lane) -> str:

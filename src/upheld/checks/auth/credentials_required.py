@@ -25,10 +25,7 @@ Never. An operation that is meant for everybody is listed under `public:` or has
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
-import json
 import time
 from typing import TYPE_CHECKING
 
@@ -46,7 +43,7 @@ from upheld.check import (
     send,
 )
 from upheld.exchange import Request, Response
-from upheld.steps import caller, describe, operations, tidy, unchanging, valid_request
+from upheld.steps import as_bearer, caller, describe, forged, operations, tidy, unchanging, valid_request
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation
@@ -114,15 +111,10 @@ def _why(contract: Contract, operation: Operation) -> str:
 def _foreign_token() -> str:
     """A well-formed access token that nobody here signed."""
 
-    def part(value: bytes) -> str:
-        return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
-
     now = int(time.time())
     claims = {"sub": "1", "iat": now, "exp": now + 600, "jti": "upheld", "type": "access"}
-    header = part(b'{"alg":"HS256","typ":"JWT"}')
-    signed = f"{header}.{part(json.dumps(claims).encode())}"
     key = hashlib.sha256(str(time.time_ns()).encode()).digest()
-    return f"Bearer {signed}.{part(hmac.digest(key, signed.encode(), hashlib.sha256))}"
+    return as_bearer(forged({"alg": "HS256", "typ": "JWT"}, claims, key))
 
 
 _CREDENTIALS = (

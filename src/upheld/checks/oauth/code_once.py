@@ -25,7 +25,6 @@ from __future__ import annotations
 
 from upheld.check import (
     MUST,
-    CannotProve,
     Clause,
     Conversation,
     Example,
@@ -33,11 +32,8 @@ from upheld.check import (
     Kept,
     Lane,
     Requirement,
-    send,
 )
-from upheld.exchange import Response
-from upheld.steps import describe
-from upheld.steps.oauth import Client, code_grants, new_code, oauth_client, redeem, somebody, verifier_of
+from upheld.steps.oauth import Client, code_grants, oauth_client, redeemed_twice
 
 REQUIREMENT = Requirement(
     title="An authorization code works once",
@@ -61,14 +57,7 @@ subjects = code_grants
 
 def converse(lane: Lane) -> Conversation:
     client: Client = yield from oauth_client(lane, redirects=True)
-    user = yield from somebody(lane)
-    verifier = verifier_of(lane)
-    code = yield from new_code(lane, client, user, verifier)
-    request = redeem(lane, client, code, verifier)
-    first: Response = yield from send(request)
-    if not first.ok:
-        raise CannotProve(f"a fresh code is refused: {describe(first)}")
-    second: Response = yield from send(request)
+    request, _, second = yield from redeemed_twice(lane, client)
     if second.ok:
         return Finding(
             expected='400 {"error": "invalid_grant"} for the second use',

@@ -38,17 +38,7 @@ from upheld.check import (
 )
 from upheld.exchange import Response
 from upheld.steps import describe
-from upheld.steps.oauth import (
-    Client,
-    code_grants,
-    new_code,
-    oauth_client,
-    redeem,
-    somebody,
-    token_request,
-    tokens_of,
-    verifier_of,
-)
+from upheld.steps.oauth import Client, code_grants, oauth_client, redeemed_twice, token_request, tokens_of
 
 REQUIREMENT = Requirement(
     title="A code that comes back ends the tokens that it gave",
@@ -73,15 +63,8 @@ subjects = code_grants
 
 def converse(lane: Lane) -> Conversation:
     client: Client = yield from oauth_client(lane, redirects=True)
-    user = yield from somebody(lane)
-    verifier = verifier_of(lane)
-    code = yield from new_code(lane, client, user, verifier)
-    request = redeem(lane, client, code, verifier)
-    first: Response = yield from send(request)
+    _, first, second = yield from redeemed_twice(lane, client)
     _, refresh = tokens_of(first)
-    if not first.ok:
-        raise CannotProve(f"a fresh code is refused: {describe(first)}")
-    second: Response = yield from send(request)
     if second.ok:
         raise CannotProve(f"the second use was not refused: {describe(second)}")
     if not refresh:

@@ -25,5 +25,8 @@ def test_two_workers_without_a_store_have_two_quotas() -> None:
 def test_two_workers_share_one_quota_in_redis(redis_url: str) -> None:
     outcome = run(only=CHECKS, dear=True, environment={**WORKERS, "UPHELD_REFERENCE_REDIS_URL": redis_url})
     assert not outcome.stopped
-    assert red(outcome) == {}
-    assert {str(r.verdict) for r in outcome.results if r.requirement in CHECKS} == {"upheld"}, outcome.results
+    assert red(outcome) == {}, outcome.target_output[-2000:]
+    assert {str(r.verdict) for r in outcome.results if r.requirement in CHECKS} == {"upheld"}, (
+        outcome.results,
+        outcome.target_output[-2000:],
+    )

@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 from itertools import cycle
 from typing import Any, Literal
 
-SCHEMA = "upheld.load-plan/1"
+from upheld.verdict import LeftOut
+
+SCHEMA = "upheld.load-plan/2"
 
 Text = tuple[str, ...]
 """Literals and splices by turns: ``("/items/", "member", "")``. Splices: `UNIQUE`, `MEMBER`, or a field of the secrets."""
@@ -19,7 +21,12 @@ UNIQUE_UPPER = "UNIQUE"
 """The same in capitals, for patterns that want them."""
 MEMBER = "member"
 """The id of a member that the run itself made, used once."""
+ACCESS = "access"
+"""The access token that a renewal brought."""
 Arrivals = Literal["poisson", "even"]
+Model = Literal["open", "closed"]
+ODD_EVERY = 20
+"""Every so many requests of an operation one is unusual, where it has unusual ones."""
 
 
 def render(text: Text, values: Mapping[str, str]) -> str:
@@ -63,17 +70,37 @@ class Pressed:
     """JSON Pointer of that id."""
     takes: str = ""
     """Name of the pool from which each request takes the id that it uses up."""
+    odd: tuple[Template, ...] = ()
+    """Valid but unusual requests; every `ODD_EVERY`-th is one of these."""
+    reads: str = ""
+    """Name of the pool in which ``recent`` looks for an id that the load made moments ago; it stays there."""
+    recent: tuple[Template, ...] = ()
+    """Every second request is one of these while the pool holds something. Without an identity they carry the maker's."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """An operation that is not pressed: why, and the line of upheld.yaml that would change that."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """How an identity gets its next access token, off the measured path."""
 
-    name: str
-    latency_class: str
-    limit_ms: float
-    reason: str
-    add: str = ""
+    identity: str
+    operation: str
+    """Label of the operation that gives it: the refresh, or the login."""
+    method: str
+    template: Template
+    access: str
+    """JSON Pointer of the token in the answer, or ``header:NAME``."""
+    refresh: str = ""
+    """JSON Pointer of the next refresh token; empty where none is told."""
+    field: str
+    """The header field that carries the token…"""
+    value: Text
+    """…and its value, with the splice `ACCESS`."""
+    first: float
+    """Seconds after the generator's start."""
+    every: float
+    """Seconds from one to the next."""
+    once: bool = False
+    """Its refresh token can be used once (it rotates): of many generators one renews for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +111,7 @@ class Plan:
     base_url: str
     seed: int
     seconds: float
-    """Length of the measured part."""
+    """Length of the measured part, as it is announced."""
     warmup: float
     """Seconds before it, whose requests are counted apart."""
     drain: float
@@ -96,6 +123,20 @@ class Plan:
     """Pool → (id, identity that made it), what it holds at the start."""
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    model: Model = "open"
+    """``closed``: ``users`` ask one after the other, paced to the rate."""
+    users: int = 0
+    """Of the closed model."""
+    least: float = 0.0
+    longest: float = 0.0
+    """The measured part ends between these seconds, as soon as everything is decided; both are ``seconds`` when 0."""
+    keep: int = 0
+    """Every so many answered requests of an operation one is kept with its answer, for judging; 0 none."""
+    renewals: tuple[Renewal, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("least", "longest"):
+            object.__setattr__(self, name, getattr(self, name) or self.seconds)
 
     @property
     def rate(self) -> float:
@@ -105,7 +146,7 @@ class Plan:
     @property
     def identities(self) -> tuple[str, ...]:
         """Names of the identities whose secrets it needs, each once."""
-        templates = (template for operation in self.operations for template in operation.templates)
+        templates = (t for item in self.operations for t in (*item.templates, *item.odd, *item.recent))
         used = (name for template in templates for name in (template.identity, template.person))
         made = (identity for pool in self.pools.values() for _, identity in pool)
         return tuple(dict.fromkeys(name for name in (*used, *made) if name))
@@ -128,13 +169,18 @@ def loads(text: str) -> Plan:
         )
     try:
         operations = tuple(
-            Pressed(**{**item, "templates": tuple(_template(t) for t in item["templates"])})
+            Pressed(**{**item, **{name: tuple(map(_template, item[name])) for name in ("templates", "odd", "recent")}})
             for item in data["operations"]
+        )
+        renewals = tuple(
+            Renewal(**{**item, "template": _template(item["template"]), "value": tuple(item["value"])})
+            for item in data["renewals"]
         )
         pools = {name: tuple((str(i), str(who)) for i, who in pool) for name, pool in data["pools"].items()}
         left_out = tuple(LeftOut(**item) for item in data["left_out"])
-        rest = {**data, "operations": operations, "pools": pools, "left_out": left_out, "notes": tuple(data["notes"])}
-        return Plan(**rest)
+        notes = tuple(data["notes"])
+        made = {"operations": operations, "pools": pools, "left_out": left_out, "notes": notes, "renewals": renewals}
+        return Plan(**{**data, **made})
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this load plan is damaged: {error}") from error
 

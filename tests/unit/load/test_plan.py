@@ -98,7 +98,7 @@ def test_a_plan_survives_its_journey(path: tuple[str, ...], identity: str, body:
 
 
 @pytest.mark.parametrize(
-    "damage", ["{}", "[]", "nonsense", '{"schema": "upheld.load-plan/1"}', '{"schema": "other/1"}']
+    "damage", ["{}", "[]", "nonsense", '{"schema": "upheld.load-plan/2"}', '{"schema": "other/1"}']
 )
 def test_what_is_no_plan_is_refused(damage: str) -> None:
     with pytest.raises(ValueError, match=r"plan|Expecting"):

@@ -74,6 +74,17 @@ def clopper_pearson(k: float, n: float, alpha: float = 0.05) -> tuple[float, flo
     return low, high
 
 
+BATCHES = 20
+"""Stretches of time whose spread tells how correlated the samples are."""
+
+
+def batches(windows: Sequence[tuple[int, int]], most: int = BATCHES) -> list[tuple[int, int]]:
+    """Consecutive windows (n, hits) put together into at most ``most`` stretches of equal length (the last may be shorter)."""
+    size = max(1, math.ceil(len(windows) / most))
+    cut = (windows[start : start + size] for start in range(0, len(windows), size))
+    return [(n, hits) for n, hits in ((sum(w[0] for w in part), sum(w[1] for w in part)) for part in cut) if n]
+
+
 def design_effect(batches: Sequence[tuple[int, int]]) -> float:
     """How much less the samples tell than independent ones: variance between batches over binomial variance, at least 1.
 

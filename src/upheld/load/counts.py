@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-BATCHES = 20
-"""Equal stretches of the measured part whose spread tells how correlated the samples are (see `upheld.load.binomial`)."""
+WINDOW = 0.25
+"""Seconds: the finest stretch of the measured part that is counted apart, so that a run may end at any of them."""
 
 
 @dataclass(slots=True)
@@ -28,10 +29,8 @@ class Counts:
     """``"500"`` or the name of the exception → how many."""
     histogram: Counter[int] = field(default_factory=Counter)
     """Latencies of the 2xx answers from the due time, keys of `upheld.load.histogram.key`."""
-    seconds: dict[int, list[int]] = field(default_factory=dict)
-    """Second of the measured part → [samples, over]."""
-    batches: list[list[int]] = field(default_factory=lambda: [[0, 0] for _ in range(BATCHES)])
-    """[samples, over] in each of `BATCHES` equal stretches."""
+    windows: dict[int, list[int]] = field(default_factory=dict)
+    """Number of the `WINDOW` since the measured part began → [samples, over]."""
 
     @property
     def samples(self) -> int:
@@ -41,14 +40,30 @@ class Counts:
     def failed(self) -> int:
         return self.errors.total()
 
-    def sample(self, share: float, second: int, over: bool) -> None:
-        """Book one sample that was due at ``share`` (0 to 1) of the measured part, in its ``second``."""
+    def sample(self, since: float, over: bool) -> None:
+        """Book one sample that was due ``since`` seconds after the measured part began."""
         self.over += over
-        window = self.seconds.setdefault(second, [0, 0])
-        batch = self.batches[min(BATCHES - 1, int(share * BATCHES))]
-        for cell in (window, batch):
-            cell[0] += 1
+        window = self.windows.setdefault(int(since / WINDOW), [0, 0])
+        window[0] += 1
+        window[1] += over
+
+    def per_second(self) -> list[tuple[int, int, int]]:
+        """(second, samples, over) of each second that has a sample."""
+        seconds: dict[int, list[int]] = {}
+        for number, (n, over) in self.windows.items():
+            cell = seconds.setdefault(int(number * WINDOW), [0, 0])
+            cell[0] += n
             cell[1] += over
+        return [(second, n, over) for second, (n, over) in sorted(seconds.items())]
+
+    def timeline(self, seconds: float) -> list[tuple[int, int]]:
+        """(samples, over) of every window of the first ``seconds``, empty ones too; what is due later belongs to the last."""
+        cells = [[0, 0] for _ in range(max(1, math.ceil(seconds / WINDOW - 1e-9)))]
+        for number, (n, over) in self.windows.items():
+            cell = cells[min(number, len(cells) - 1)]
+            cell[0] += n
+            cell[1] += over
+        return [(n, over) for n, over in cells]
 
     def problems(self) -> Iterable[str]:
         """Every way in which these numbers contradict each other; none in a sound run."""
@@ -59,10 +74,9 @@ class Counts:
             )
         if self.histogram.total() != self.ok:
             yield f"{self.ok} ok, but {self.histogram.total()} latencies"
-        for name, cells in (("seconds", list(self.seconds.values())), ("batches", self.batches)):
-            total, over = sum(cell[0] for cell in cells), sum(cell[1] for cell in cells)
-            if (total, over) != (self.samples, self.over):
-                yield f"{self.samples} samples and {self.over} over, but the {name} hold {total} and {over}"
+        total, over = (sum(cell[i] for cell in self.windows.values()) for i in (0, 1))
+        if (total, over) != (self.samples, self.over):
+            yield f"{self.samples} samples and {self.over} over, but the windows hold {total} and {over}"
         if not self.failed + self.unfinished <= self.over <= self.samples:
             yield f"{self.over} over of {self.samples} samples with {self.failed} errors and {self.unfinished} unfinished"
 
@@ -75,16 +89,12 @@ class Counts:
             "unfinished": self.unfinished,
             "errors": dict(self.errors),
             "histogram": sorted(self.histogram.items()),
-            "seconds": [[second, *cell] for second, cell in sorted(self.seconds.items())],
-            "batches": self.batches,
+            "windows": [[number, *cell] for number, cell in sorted(self.windows.items())],
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Counts:
         """The inverse of `to_json`. Raises KeyError, TypeError or ValueError when the data is something else."""
-        batches = [[int(n), int(over)] for n, over in data["batches"]]
-        if len(batches) != BATCHES:
-            raise ValueError(f"{len(batches)} batches instead of {BATCHES}")
         return cls(
             sent=int(data["sent"]),
             ok=int(data["ok"]),
@@ -93,8 +103,7 @@ class Counts:
             unfinished=int(data["unfinished"]),
             errors=Counter({str(kind): int(count) for kind, count in data["errors"].items()}),
             histogram=Counter({int(edge): int(count) for edge, count in data["histogram"]}),
-            seconds={int(second): [int(n), int(over)] for second, n, over in data["seconds"]},
-            batches=batches,
+            windows={int(number): [int(n), int(over)] for number, n, over in data["windows"]},
         )
 
 
@@ -109,11 +118,8 @@ def total(parts: Iterable[Counts]) -> Counts:
         whole.unfinished += part.unfinished
         whole.errors.update(part.errors)
         whole.histogram.update(part.histogram)
-        for second, (n, over) in part.seconds.items():
-            window = whole.seconds.setdefault(second, [0, 0])
+        for number, (n, over) in part.windows.items():
+            window = whole.windows.setdefault(number, [0, 0])
             window[0] += n
             window[1] += over
-        for mine, theirs in zip(whole.batches, part.batches, strict=True):
-            mine[0] += theirs[0]
-            mine[1] += theirs[1]
     return whole

@@ -205,11 +205,7 @@ class Driver:
         return self.warm if arrival.due < self.plan.warmup else self.counts[arrival.operation]
 
     def _sample(self, counts: Counts, arrival: _Arrival, over: bool) -> None:
-        if counts is self.warm:
-            counts.sample(arrival.due / self.plan.warmup, int(arrival.due), over)
-        else:
-            since = arrival.due - self.plan.warmup
-            counts.sample(since / self.plan.seconds, int(since), over)
+        counts.sample(arrival.due if counts is self.warm else arrival.due - self.plan.warmup, over)
 
     def _book(self, arrival: _Arrival, answer: Answer, latency: float) -> None:
         counts = self._book_into(arrival)

@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from upheld.load import histogram
-from upheld.load.binomial import Share, share
+from upheld.load.binomial import Share, batches, share
 from upheld.load.counts import Counts
 from upheld.verdict import LatencyRow
 
@@ -64,7 +64,7 @@ class Judgement:
 
 def judge(counts: Counts, target: Target, circumstances: Circumstances) -> Judgement:
     """The verdict on one operation or class."""
-    seen = share([(n, over) for n, over in counts.batches if n])
+    seen = share(batches(counts.timeline(circumstances.seconds)))
     verdict, reason = _judge(counts, target, circumstances, seen)
     return Judgement(verdict, reason, seen)
 
@@ -166,7 +166,7 @@ def row(counts: Counts, target: Target, circumstances: Circumstances) -> Latency
         p99_ms=shown(0.99),
         verdict=judgement.verdict,
         reason=judgement.reason,
-        series=tuple((second, n, over) for second, (n, over) in sorted(counts.seconds.items())),
+        series=tuple(counts.per_second()),
         share_over_low=judgement.share.low if counts.samples else None,
         share_over_high=judgement.share.high if counts.samples else None,
     )

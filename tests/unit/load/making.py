@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from upheld.load.counts import BATCHES, Counts
+from upheld.load.counts import Counts
 from upheld.load.histogram import key
 from upheld.load.plan import Plan, Pressed, Template
 
@@ -32,11 +32,11 @@ def counted(
         if isinstance(outcome, str):
             if outcome != "unfinished":
                 counts.errors[outcome] += 1
-            counts.sample(place, int(place * seconds), True)
+            counts.sample(place * seconds, True)
         else:
             counts.ok += 1
             counts.histogram[key(outcome)] += 1
-            counts.sample(place, int(place * seconds), outcome > limit)
+            counts.sample(place * seconds, outcome > limit)
     assert list(counts.problems()) == []
     return counts
 
@@ -73,8 +73,4 @@ def result(of: Plan, counts: Mapping[str, Counts], **changes: Any) -> dict[str, 
     return {**values, **changes}
 
 
-def empty_batches() -> list[list[int]]:
-    return [[0, 0] for _ in range(BATCHES)]
-
-
-__all__ = ["Counter", "counted", "empty_batches", "mixed", "plan", "pressed", "result"]
+__all__ = ["Counter", "counted", "mixed", "plan", "pressed", "result"]

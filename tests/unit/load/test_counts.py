@@ -42,7 +42,7 @@ def test_one_lost_sample_is_noticed(field: str) -> None:
     assert list(counts.problems())
 
 
-@pytest.mark.parametrize("damage", [{}, {"sent": "many"}, {"batches": []}, {"histogram": [1]}])
+@pytest.mark.parametrize("damage", [{}, {"sent": "many"}, {"windows": [1]}, {"histogram": [1]}])
 def test_damaged_counts_are_refused(damage: dict[str, object]) -> None:
     data = {**Counts().to_json(), **damage} if damage else {}
     with pytest.raises((KeyError, TypeError, ValueError)):

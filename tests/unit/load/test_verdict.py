@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.load.making import counted, mixed
 
-from upheld.load.counts import BATCHES, Counts
+from upheld.load.counts import WINDOW, Counts
 from upheld.load.verdict import INVALID, MET, MISSED, NOT_DECIDED, Circumstances, Target, judge, row
 
 TARGET = Target("GET /a", "crud", 200.0)
@@ -93,9 +93,8 @@ def test_lateness_takes_nothing_from_a_pass() -> None:
 def test_near_saturation_nothing_passes() -> None:
     """Requests over the limit come all in one stretch of twenty: the samples are a handful, whatever their number."""
     counts = Counts(sent=100_000, ok=100_000)
-    for index in range(BATCHES):
-        hit = 4_000 if index == 7 else 0
-        counts.batches[index] = [5_000, hit]
+    for number in range(round(QUIET.seconds / WINDOW)):
+        counts.windows[number] = [417, 334 if 84 <= number < 96 else 0]
     counts.over, counts.histogram[200] = 4_000, 96_000
     counts.histogram[9_000] = 4_000
     assert judge(counts, TARGET, QUIET).verdict == NOT_DECIDED

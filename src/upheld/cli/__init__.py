@@ -1,0 +1,20 @@
+"""The command line. It imports the rest lazily: ``--version``, ``--help`` and ``list`` answer at once."""
+
+from __future__ import annotations
+
+from upheld.cli import catalogue, check, load, plan, serve, wfc
+from upheld.cli.group import main
+
+for _command in (
+    check.check,
+    plan.plan,
+    catalogue.list_,
+    catalogue.explain,
+    load.load,
+    serve.serve,
+    wfc.wfc,
+    catalogue.schema,
+):
+    main.add_command(_command)
+
+__all__ = ["main"]

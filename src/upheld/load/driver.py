@@ -6,11 +6,10 @@ a request that had to wait because the service (or a connection) was busy has wa
 
 from __future__ import annotations
 
-import json
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 from urllib.parse import quote
@@ -19,8 +18,10 @@ import gevent
 
 from upheld.load import histogram
 from upheld.load.counts import Counts
-from upheld.load.plan import MEMBER, UNIQUE, UNIQUE_UPPER, Plan, Pressed, Secrets, Template, render
+from upheld.load.plan import MEMBER, UNIQUE, UNIQUE_UPPER, Plan, Pressed, Renewal, Secrets, render
+from upheld.load.renewal import Credentials
 from upheld.load.schedule import schedule
+from upheld.load.traffic import Next, Traffic
 
 CANARY_PAUSE = 0.02
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -33,6 +34,7 @@ class Answer:
     status: int
     error: str = ""
     body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 Send = Callable[[str, str, Mapping[str, str], bytes | None, str], Answer]
@@ -63,16 +65,14 @@ class Driver:
         self._seed = f"{plan.seed}/{generator}"
         self._namespace = namespace
         self._unique = count()
-        self._turn = [count(generator) for _ in plan.operations]
+        self._traffic = Traffic(plan, generator=generator)
+        self.credentials = Credentials(plan, secrets)
+        self._renews = generator == 0
+        self.tell: Callable[[str, Mapping[str, Any]], None] = lambda identity, known: None
+        """Told of renewed secrets, for the other generators' `Credentials.take_over`."""
         self._in_flight: set[_Arrival] = set()
         self._greenlets: set[gevent.Greenlet] = set()
         self._lateness: Counter[int] = Counter()
-        self._headers = {who: tuple(map(tuple, known.get("headers", ()))) for who, known in secrets.items()}
-        self._known = {who: {k: v for k, v in known.items() if isinstance(v, str)} for who, known in secrets.items()}
-        self._pools = {
-            name: deque(pool, maxlen=100_000)
-            for name, pool in {op.takes: plan.pools.get(op.takes, ()) for op in plan.operations if op.takes}.items()
-        }
         self._zero = 0.0
         self._ended = 0.0
         self._cpu = 0.0
@@ -85,7 +85,8 @@ class Driver:
         gevent.get_hub().loop.update_now()
         self._zero = time.monotonic() + 0.05
         self._cpu = time.process_time()
-        canary = gevent.spawn(self._watch_lateness)
+        beside = [gevent.spawn(self._watch_lateness)]
+        beside += [gevent.spawn(self._renew, renewal) for renewal in self.plan.renewals if self._renews]
         try:
             rates = [operation.rate * self._share for operation in self.plan.operations]
             total = self.plan.warmup + self.plan.seconds
@@ -99,7 +100,7 @@ class Driver:
             self.stopped = "interrupted"
             raise
         finally:
-            canary.kill(block=False)
+            gevent.killall(beside, block=False)
             self._close()
 
     def _wait_until(self, moment: float) -> None:
@@ -144,42 +145,37 @@ class Driver:
     def _play(self, arrival: _Arrival) -> None:
         self._late(time.monotonic() - self._zero - arrival.due)
         operation = self.plan.operations[arrival.operation]
-        template = operation.templates[next(self._turn[arrival.operation]) % len(operation.templates)]
-        identity, member = template.identity, ""
-        if operation.takes:
-            if not self._pools[operation.takes]:
-                self.starved[operation.name] += arrival.due >= self.plan.warmup
-                self._in_flight.discard(arrival)
-                self._book_into(arrival).sent -= 1
-                return
-            member, identity = self._pools[operation.takes].popleft()
-        answer = self._ask(operation, template, identity, member)
+        asked = self._traffic.next(arrival.operation)
+        if asked is None:
+            self.starved[operation.name] += arrival.due >= self.plan.warmup
+            self._in_flight.discard(arrival)
+            self._book_into(arrival).sent -= 1
+            return
+        answer = self._ask(operation, asked)
         latency = (time.monotonic() - self._zero - arrival.due) * 1000
         if arrival not in self._in_flight:
             return
         self._in_flight.discard(arrival)
         self._book(arrival, answer, latency)
-        if operation.makes in self._pools and 200 <= answer.status < 300:
-            self._keep(operation, answer.body, identity)
+        if 200 <= answer.status < 300:
+            self._traffic.answered(arrival.operation, answer.body, asked.identity)
 
-    def _ask(self, operation: Pressed, template: Template, identity: str, member: str) -> Answer:
+    def _ask(self, operation: Pressed, asked: Next) -> Answer:
         try:
-            return self._send(*self._render(operation, template, identity, member), operation.name)
+            return self._send(*self._render(operation, asked), operation.name)
         except Exception as error:  # a greenlet that dies would leave its request without an outcome
             return Answer(0, type(error).__name__)
 
-    def _render(
-        self, operation: Pressed, template: Template, identity: str, member: str
-    ) -> tuple[str, str, dict[str, str], bytes | None]:
-        unique = self._next_unique()
+    def _render(self, operation: Pressed, asked: Next) -> tuple[str, str, dict[str, str], bytes | None]:
+        template, unique = asked.template, self._next_unique()
         values = {
-            **self._known.get(template.person, {}),
+            **self.credentials.texts(template.person),
             UNIQUE: unique,
             UNIQUE_UPPER: unique.upper(),
-            MEMBER: quote(member, safe=""),
+            MEMBER: quote(asked.member, safe=""),
         }
         headers = {name: render(text, values) for name, text in template.headers}
-        headers.update(self._headers.get(identity, ()))
+        headers.update(self.credentials.headers(asked.identity))
         body = None if template.body is None else render(template.body, values).encode()
         return operation.method, render(template.path, values), headers, body
 
@@ -190,14 +186,19 @@ class Driver:
             text = _DIGITS[digit] + text
         return self._namespace + text
 
-    def _keep(self, operation: Pressed, body: bytes, identity: str) -> None:
-        try:
-            value: Any = json.loads(body)
-            for step in operation.id_pointer.split("/")[1:]:
-                value = value[step.replace("~1", "/").replace("~0", "~")]
-        except (ValueError, KeyError, TypeError):
-            return
-        self._pools[operation.makes].append((str(value), identity))
+    def _renew(self, renewal: Renewal) -> None:
+        moment: float | None = renewal.first
+        while moment is not None:
+            self._wait_until(self._zero + moment)
+            try:
+                request = self.credentials.request(renewal, self._next_unique())
+                answer = self._send(*request, f"{renewal.operation} (renewal)")
+            except Exception as error:  # a token that is not renewed is told, and no reason to end the load
+                answer = Answer(0, type(error).__name__)
+            pause = self.credentials.book(renewal, answer.status, answer.headers, answer.body)
+            moment = None if pause is None else time.monotonic() - self._zero + pause
+            if renewal.identity not in self.credentials.refused:
+                self.tell(renewal.identity, self.credentials.of(renewal.identity))
 
     # -- booking ---------------------------------------------------------------------------------------------------------
 
@@ -253,6 +254,7 @@ class Driver:
             "cpu_seconds": time.process_time() - self._cpu,
             "most_in_flight": self.most_in_flight,
             "starved": dict(+self.starved),
+            "renewals": self.credentials.to_json(),
             "warmup": self.warm.to_json(),
             "operations": {
                 operation.name: counts.to_json()

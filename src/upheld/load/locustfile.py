@@ -131,7 +131,7 @@ class Generator(locust.FastHttpUser):
             broken = response.request_meta["exception"]
             if broken is not None and not isinstance(broken, LocustBadStatusCode):
                 return Answer(0, type(broken).__name__)
-            return Answer(response.status_code, body=response.content or b"")
+            return Answer(response.status_code, body=response.content or b"", headers=response.headers or {})
 
 
 def _finish() -> None:

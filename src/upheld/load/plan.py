@@ -80,7 +80,8 @@ class Pressed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewal:
-    """How an identity gets its next access token, off the measured path."""
+    """How an identity gets its next access token, off the measured path. Of many generators one does it and tells the others:
+    a refresh token that rotates can be used once."""
 
     identity: str
     operation: str
@@ -99,8 +100,6 @@ class Renewal:
     """Seconds after the generator's start."""
     every: float
     """Seconds from one to the next."""
-    once: bool = False
-    """Its refresh token can be used once (it rotates): of many generators one renews for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,6 +118,30 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Percentile:
+    """A latency that so large a share of the requests did not exceed, and between which bounds it lies."""
+
+    quantile: float
+    ms: float | None
+    """None where so many requests had no good answer that no latency can be named."""
+    low_ms: float | None = None
+    high_ms: float | None = None
+    """Each bound is 95 % sure and allows for correlated samples; None where the samples give none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadWorker:
+    """One generator process of a load run."""
+
+    name: str
+    sent: int
+    cpu_seconds: float
+    wall_seconds: float
+    delay_ms: float
+    """99th percentile of how late it was itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyRow:
     """Latency of one operation or class under load, in milliseconds, with the counts that decide the verdict."""
 
@@ -144,7 +168,38 @@ class LatencyRow:
     """(second, n, over) from the start of the measured part."""
     share_over_low: float | None = None
     share_over_high: float | None = None
-    """Confidence interval of the share over the limit."""
+    """Bounds of the share over the limit, each 95 % sure."""
+    percentiles: tuple[Percentile, ...] = ()
+    """With their bounds; failed and unfinished requests count as slower than any."""
+    curve: tuple[tuple[float, float | None], ...] = ()
+    """(share of the requests, latency that they did not exceed), evenly over the logarithm of the share that is left."""
+    design_effect: float | None = None
+    """How many of these samples are worth one independent one; None without samples."""
+    failures: tuple[tuple[str, int], ...] = ()
+    """(status or name of the exception, how many), the most frequent first: what ``errors`` counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An operation that is not pressed: why, and the line of upheld.yaml that would change that."""
+
+    name: str
+    latency_class: str
+    limit_ms: float
+    reason: str
+    add: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedShare:
+    """How many of the requests the service itself failed: answered 5xx, with a broken connection, or never."""
+
+    requests: int
+    """429 answers are not among them."""
+    failed: int
+    low: float
+    high: float
+    """Bounds of the share, each 95 % sure (Clopper-Pearson)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +215,15 @@ class LoadRun:
     valid: bool
     reason: str = ""
     notes: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    failed: FailedShare | None = None
+    """None where the run left no counts."""
+    delay_ms: float | None = None
+    """99th percentile of how late the generator itself was."""
+    noise_ms: float | None = None
+    """95th percentile of a request that does nothing, asked beside the load: the noise floor; None where it was not measured."""
+    workers: tuple[LoadWorker, ...] = ()
+    """The generator processes, where there was more than one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

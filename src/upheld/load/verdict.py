@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from upheld.load import histogram
 from upheld.load.binomial import Share, batches, share
 from upheld.load.counts import Counts
+from upheld.load.interval import curve, percentiles
 from upheld.verdict import LatencyRow
 
 MET, MISSED, NOT_DECIDED, INVALID = "met", "missed", "not decided", "invalid"
@@ -169,4 +170,8 @@ def row(counts: Counts, target: Target, circumstances: Circumstances) -> Latency
         series=tuple(counts.per_second()),
         share_over_low=judgement.share.low if counts.samples else None,
         share_over_high=judgement.share.high if counts.samples else None,
+        percentiles=percentiles(counts.histogram, infinite=lost, shrink=judgement.share.shrink),
+        curve=curve(counts.histogram, infinite=lost),
+        design_effect=judgement.share.shrink if counts.samples else None,
+        failures=tuple(counts.errors.most_common()),
     )

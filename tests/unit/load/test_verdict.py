@@ -109,6 +109,11 @@ def test_rows_show_what_decided_them() -> None:
     assert shown.share_over_low < 48 / 408 < shown.share_over_high
     assert sum(n for _, n, _ in shown.series) == 408
     assert sum(over for _, _, over in shown.series) == 48
+    assert shown.failures == (("500", 8),)
+    p95 = {one.quantile: one for one in shown.percentiles}[0.95]
+    assert (p95.low_ms, p95.ms, p95.high_ms) == (400.0, 400.0, 400.0)
+    assert shown.curve[0] == (0.0, 20.0)
+    assert shown.curve[-1][1] is None
 
 
 @given(

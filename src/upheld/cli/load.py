@@ -45,7 +45,9 @@ def load(
     console, status = reports.console(), 0
     for path, folder in zip(paths, folders, strict=True):
         with live(console) as screen, opened(path, target, allow_hosts=allow_host, profiles=("raised",)) as ready:
-            duration = seconds or ready.contract.policy.load.duration or 30.0
+            stated = ready.contract.policy.load
+            # auto: press() asks the contract again and ends as soon as everything is decided
+            duration = seconds or (stated.longest if stated.duration == "auto" else stated.duration) or 30.0
             how = Options(
                 fuzz=False,
                 load_seconds=duration,

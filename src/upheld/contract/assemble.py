@@ -203,7 +203,11 @@ class _Lines:
         for name in ("roles", "rate_limits", "waive"):
             for index, rule in enumerate(getattr(policy, name)):
                 yield (name, index, "op"), rule.op
-        tables = {("caching", "routes"): policy.caching.routes, ("load", "weights"): policy.load.weights}
+        tables: dict[Path_, Any] = {
+            ("caching", "routes"): policy.caching.routes,
+            ("load", "weights"): policy.load.weights,
+            ("latency", "ops"): policy.latency.ops,
+        }
         for path, table in tables.items():
             for pattern in table:
                 yield (*path, self._as_written(path, pattern)), pattern

@@ -373,6 +373,11 @@ class Contract:
         hashing = (self.auth.register, self.auth.login)
         return "auth" if any(step and step.operation == operation for step in hashing) else "crud"
 
+    def latency_target(self, operation: Operation) -> float:
+        """Seconds within which 95 % of its requests are answered: its own line of ``latency.ops``, else those of its class."""
+        own = (seconds for pattern, seconds in self.policy.latency.ops.items() if self.matches(pattern, operation))
+        return next(own, self.policy.latency.of(self.latency_class(operation)))
+
     def resource_of(self, operation: Operation) -> Resource | None:
         """The family that the operation belongs to."""
         for resource in self.resources:

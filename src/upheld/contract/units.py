@@ -6,7 +6,7 @@ Every parser takes what YAML gave and raises ValueError with a sentence that say
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PER = {
@@ -19,6 +19,7 @@ _BYTES = {
 
 _PART = r"\d+(?:\.\d+)?(?:ms|s|min|m|h|d|w)"
 DURATION_PATTERN = rf"^(?:{_PART})+$"
+LENGTH_PATTERN = rf"^(?:(?:{_PART})+|auto)$"
 QUOTA_PATTERN = r"^\d+ ?/ ?(?:\d+(?:\.\d+)?)?(?:ms|s|sec|second|m|min|minute|h|hour|d|day)$"
 SIZE_PATTERN = r"^\d+(?:\.\d+)? ?(?:[KMGkmg]i?)?[Bb]$"
 PERCENT_PATTERN = r"^\d+(?:\.\d+)? ?%$"
@@ -50,6 +51,16 @@ def duration(value: Any) -> float:
         raise ValueError(f"must be a duration such as 200ms, 60s, 15m or 7d, found {found(value)}{hint}")
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|min|m|h|d|w)", text)
     return sum(float(number) * SECONDS[unit] for number, unit in parts)
+
+
+def length(value: Any) -> float | Literal["auto"]:
+    """``"60s"`` → seconds; ``"auto"`` stays."""
+    if value == "auto":
+        return "auto"
+    try:
+        return duration(value)
+    except ValueError as error:
+        raise ValueError(str(error).replace("7d, found", "7d, or auto, found")) from error
 
 
 def quota(value: Any) -> tuple[int, float]:

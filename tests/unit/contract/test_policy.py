@@ -83,6 +83,29 @@ def test_every_key_is_read(write: Write) -> None:
     assert policy.errors.types == {"https://a.test/gone": 410}
 
 
+def test_an_operation_may_have_a_latency_target_of_its_own(write: Write) -> None:
+    line = 'latency: {complex: 900ms, complex_ops: ["GET /items"], ops: {"GET /items": 50ms, "* /items": 70ms}}'
+    contract = load(write(upheld=f"upheld: 1\n{line}\n", openapi=OPENAPI))
+    targets = {op.label: contract.latency_target(op) for op in contract.operations}
+    assert targets == pytest.approx({
+        "GET /api/v1/items": 0.05, "POST /api/v1/items": 0.07, "POST /api/v1/auth/login": 0.2, "GET /health": 0.2,
+    })  # fmt: skip
+
+
+def test_a_latency_target_of_no_operation_is_an_error(write: Write) -> None:
+    with pytest.raises(ContractError, match="'GET /itemz' matches no operation"):
+        load(write(upheld='upheld: 1\nlatency: {ops: {"GET /itemz": 50ms}}\n', openapi=OPENAPI))
+
+
+def test_a_load_may_last_as_long_as_it_takes(write: Write) -> None:
+    assert (
+        load(write(upheld="upheld: 1\nload: {duration: auto, longest: 2m}\n", openapi=OPENAPI)).policy.load.duration
+        == "auto"
+    )
+    with pytest.raises(ContractError, match="or auto, found 'soon'"):
+        load(write(upheld="upheld: 1\nload: {duration: soon}\n", openapi=OPENAPI))
+
+
 def test_it_cannot_be_changed(write: Write) -> None:
     policy = load(write(openapi=OPENAPI)).policy
     with pytest.raises(Exception, match="frozen"):

@@ -30,6 +30,14 @@ def test_durations(text: Any, seconds: float) -> None:
     assert units.duration(text) == pytest.approx(seconds)
 
 
+def test_lengths() -> None:
+    assert units.length("90s") == 90
+    assert units.length("auto") == "auto"
+    for text in ("automatic", "", 15):
+        with pytest.raises(ValueError, match="7d, or auto, found"):
+            units.length(text)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
@@ -57,6 +57,19 @@ Duration = Annotated[
     _written(units.DURATION_PATTERN, "A duration with its unit.", "200ms", "15m"),
 ]
 """Seconds."""
+Length = Annotated[
+    float | Literal["auto"],
+    BeforeValidator(units.length),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": units.LENGTH_PATTERN,
+            "description": "A duration with its unit, or auto.",
+            "examples": ["60s", "auto"],
+        }
+    ),
+]
+"""Seconds, or ``auto``."""
 Quota = Annotated[
     tuple[int, float],
     BeforeValidator(units.quota),

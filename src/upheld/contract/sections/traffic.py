@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from upheld.contract.sections.base import Duration, OpPattern, Percent, Quota, Rate, Section, Size
+from upheld.contract.sections.base import Duration, Length, OpPattern, Percent, Quota, Rate, Section, Size
 
 Algorithm = Literal["token-bucket", "fixed-window", "sliding-window", "moving-window", "any"]
 LimitHeaders = Literal["draft-10", "x-ratelimit", "none", "any"]
@@ -82,20 +82,42 @@ class Latency(Section):
     complex_ops: tuple[OpPattern, ...] = Field(
         (), description="Operations of the class complex: reports, searches, exports."
     )
+    ops: dict[OpPattern, Duration] = Field(
+        {},
+        description="Operations with a target of their own; their class is judged without them.",
+        examples=[{"POST /orders": "400ms"}],
+    )
+
+    def of(self, latency_class: Literal["crud", "complex", "auth"]) -> float:
+        """Seconds of a class."""
+        return {"crud": self.crud, "complex": self.complex, "auth": self.auth}[latency_class]
 
 
 class Load(Section):
     """What the load run presses with."""
 
+    model: Literal["open", "closed"] = Field(
+        "open",
+        description="open: requests come by the clock, as those of many users do; closed: each of users waits for its answer "
+        "before it asks again.",
+    )
     users: int = Field(20, ge=1, description="Simulated users.")
     rate: Rate | None = Field(
         None, description="Requests in a time, all users together; without it users only pause a little."
     )
-    duration: Duration = Field(60.0, description="How long the measured part lasts.")
+    duration: Length = Field(
+        60.0,
+        description="How long the measured part lasts; auto: until every target is decided, longest at the most.",
+        examples=["60s", "auto"],
+    )
+    longest: Duration = Field(300.0, description="The most that a measured part of the duration auto may last.")
     max_error_rate: Percent = Field(
         0.001, description="Largest share of answers that may be errors (429 counts apart)."
     )
     workers: int = Field(1, ge=1, description="Load-making processes on this machine.")
+    check_every: int = Field(
+        20, ge=0, description="Every so many answers of an operation one is held against its schema too; 0: none."
+    )
     weights: dict[OpPattern, float] = Field(
         {}, description="How often an operation is called, compared with the others' 1."
     )

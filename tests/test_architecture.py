@@ -33,7 +33,10 @@ PARTS: dict[str, tuple[set[str], set[str]]] = {
     "steps": (CATALOGUE, {"jwt", "cryptography"}),
     "sample": (CATALOGUE, set()),
     "rehearse": (CATALOGUE | {"sample", "steps"}, set()),
-    "checks": (CATALOGUE | {"steps"}, {"httplint", "http_sf", "jwt", "cryptography", "jsonschema_rs", "yaml"}),
+    "checks": (
+        CATALOGUE | {"steps", "verdict"},
+        {"httplint", "http_sf", "jwt", "cryptography", "jsonschema_rs", "yaml"},
+    ),
     "targets": ({"exchange", "errors"}, set()),
     "report": ({"check", "verdict", "exchange", "errors"}, {"rich", "jinja2"}),
     "load": ({"contract", "verdict", "exchange", "errors"}, {"locust", "gevent", "geventhttpclient"}),

@@ -1,10 +1,11 @@
-"""What a check is. Two kinds, and no third; no I/O, no registry.
+"""What a check is. Three kinds; no I/O, no registry.
 
 * An **observer** defines ``observe(exchange, contract)``: a pure predicate over one exchange of any phase.
 * A **dialogue** defines ``converse(lane)``: a generator that yields what to send and is sent the answer. The driver owns
   sockets, time and concurrency.
+* A **measurement** defines ``measure(load, contract)``: a pure judgement of what a load run counted.
 
-A file of the catalogue holds a docstring (its page), ``REQUIREMENT``, one of the two functions, for a dialogue
+A file of the catalogue holds a docstring (its page), ``REQUIREMENT``, one of the three functions, for a dialogue
 ``subjects(contract)``, and ``CONFORMING`` and ``BREACHING`` examples.
 """
 
@@ -20,6 +21,7 @@ from upheld.exchange import Exchange, Request, Response, Session
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation, RateRule, Resource
     from upheld.sample import Shop
+    from upheld.verdict import LoadRun
 
 
 class Level(StrEnum):
@@ -155,6 +157,16 @@ class NotApplicable:
 Outcome = Kept | Finding | Unproven | NotApplicable
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a load run tells of one subject: an operation, a class of operations, or the service."""
+
+    subject: Subject
+    outcome: Outcome
+    samples: int = 0
+    """How many requests it was judged on."""
+
+
 class CannotProve(Exception):
     """Raised inside a dialogue, by it or by the driver, when going on makes no sense."""
 
@@ -274,7 +286,24 @@ class Control:
     deed: Deed
 
 
-Action = Send | Burst | Raw | Wait | SignIn | Move | Secret | Control
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Requests sent by the clock, each when its time has come and on a connection of its own. Answered with a `SpreadAnswer`."""
+
+    requests: tuple[tuple[float, Request], ...]
+    """Each with the seconds from now at which it is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadAnswer:
+    """The responses in the order of the requests."""
+
+    responses: tuple[Response, ...]
+    late: float = 0.0
+    """Seconds by which the driver itself was late all the while, at its 95th percentile: latencies contain that."""
+
+
+Action = Send | Burst | Spread | Raw | Wait | SignIn | Move | Secret | Control
 Conversation = Generator[Action, Any, Outcome]
 
 
@@ -317,6 +346,12 @@ def burst(requests: Iterable[Request]) -> Generator[Action, Any, list[Response]]
     """``responses = yield from burst(requests)``: all at once, each on its own connection, answers in order."""
     responses: list[Response] = yield Burst(tuple(requests))
     return responses
+
+
+def spread(requests: Iterable[tuple[float, Request]]) -> Generator[Action, Any, SpreadAnswer]:
+    """``answer = yield from spread([(0.0, login), (0.05, get)])``: by the clock, whether or not earlier ones were answered."""
+    answer: SpreadAnswer = yield Spread(tuple(requests))
+    return answer
 
 
 def raw(
@@ -362,11 +397,12 @@ Service = Callable[[Request], Response]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A canned conversation. Observers give ``exchange``; dialogues talk to the sample shop (`upheld.sample`), whose
+    """A canned conversation. Observers give ``exchange``, measurements ``load``; dialogues talk to the sample shop (`upheld.sample`), whose
     answers ``alter`` changes, or to ``service``, which replaces it."""
 
     says: str
     exchange: Exchange | None = None
+    load: LoadRun | None = None
     alter: Alter | type[Any] | None = None
     """Changes the sample shop's answers; a class is made anew for each playing, for defects that remember."""
     shop: Callable[[Shop], object] | None = None
@@ -417,6 +453,10 @@ class Converse(Protocol):
     def __call__(self, lane: Lane, /) -> Conversation: ...
 
 
+class Measure(Protocol):
+    def __call__(self, load: LoadRun, contract: Contract, /) -> Iterable[Measured]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One file of the catalogue, loaded. ``id`` is its path: ``http/challenge``."""
@@ -429,6 +469,13 @@ class Check:
     subjects: Callable[[Contract], Subjects] | None = None
     observe: Observe | None = None
     converse: Converse | None = None
+    measure: Measure | None = None
+
+    @property
+    def kind(self) -> Literal["observer", "dialogue", "measurement"]:
+        if self.measure is not None:
+            return "measurement"
+        return "observer" if self.observe is not None else "dialogue"
 
     @property
     def group(self) -> str:

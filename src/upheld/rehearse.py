@@ -26,6 +26,8 @@ from upheld.check import (
     Secret,
     Send,
     SignIn,
+    Spread,
+    SpreadAnswer,
     Subject,
     Unproven,
     Wait,
@@ -41,6 +43,10 @@ def rehearse(check: Check, example: Example) -> Outcome | None:
     if check.observe is not None:
         assert example.exchange is not None
         return check.observe(example.exchange, promises)
+    if check.measure is not None:
+        assert example.load is not None
+        told = {measured.subject.label: measured.outcome for measured in check.measure(example.load, promises)}
+        return next(iter(told.values())) if example.subject is None else told[example.subject]
     assert check.converse is not None
     assert check.subjects is not None
     subjects = check.subjects(promises)
@@ -113,6 +119,8 @@ class Stage:
                 answers = [self.connected(request) for request in requests]
                 self.shop.at_once = 1
                 return answers
+            case Spread(timed):
+                return SpreadAnswer(tuple(self.connected(request) for _, request in timed))
             case Raw(data=data, request=request):
                 parsed = parse_raw(data)
                 if request is not None and parsed is not None:

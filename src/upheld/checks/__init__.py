@@ -52,8 +52,9 @@ def from_module(module: ModuleType, id: str) -> Check:
     need(requirement.catalogue, "no catalogue number")
     for number in requirement.catalogue:
         need(re.fullmatch(r"[A-Z]+-\d{2}", number), f"{number!r} is no catalogue number")
-    observe, converse = getattr(module, "observe", None), getattr(module, "converse", None)
-    need((observe is None) != (converse is None), "one of observe() and converse(), not both and not neither")
+    observe, converse, measure = (getattr(module, name, None) for name in ("observe", "converse", "measure"))
+    defined = [function for function in (observe, converse, measure) if function is not None]
+    need(len(defined) == 1, "one of observe(), converse() and measure(), and no other of them")
     subjects = getattr(module, "subjects", None)
     need(converse is None or subjects is not None, "a dialogue needs subjects(contract)")
     need(converse is None or requirement.cost >= 0, "cost in requests")
@@ -65,7 +66,11 @@ def from_module(module: ModuleType, id: str) -> Check:
             observe is None or example.exchange is not None,
             f"example {example.says!r}: an observer's example is an exchange",
         )
-    return Check(id, requirement, page, conforming, breaching, subjects, observe, converse)
+        need(
+            measure is None or example.load is not None,
+            f"example {example.says!r}: a measurement's example is a load run",
+        )
+    return Check(id, requirement, page, conforming, breaching, subjects, observe, converse, measure)
 
 
 def select(only: Iterable[str] = (), skip: Iterable[str] = ()) -> dict[str, Check]:

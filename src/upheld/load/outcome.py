@@ -1,43 +1,31 @@
-"""From a plan and what a generator counted to a `LoadRun`, and from that to verdicts on promises. Pure."""
+"""From a plan and what a generator counted to a `LoadRun`. Pure; what it means for the promises is said in `upheld.checks.latency`."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
+from upheld.load.binomial import clopper_pearson
 from upheld.load.counts import Counts, total
-from upheld.load.plan import LeftOut, Plan
-from upheld.load.verdict import MET, MISSED, Circumstances, Target, row
-from upheld.verdict import Evidence, LatencyRow, LoadRun, Result, Verdict
+from upheld.load.plan import Plan
+from upheld.load.verdict import Circumstances, Target, row
+from upheld.verdict import FailedShare, LatencyRow, LeftOut, LoadRun, LoadWorker
 
-if TYPE_CHECKING:
-    from upheld.contract import Contract
-
-REQUIREMENT = "latency/p95"
-CATALOGUE = ("PERF-01",)
-TITLE = "{} % of the requests are answered in time under load"
 BUSY = 0.85
 """Share of one processor beyond which a generator is said to be busy itself."""
 LOST = "the generator left no counts"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pressing(LoadRun):
-    """A load run, with what it left out."""
-
-    left_out: tuple[LeftOut, ...] = ()
-
-
-def load_run(plan: Plan, result: Mapping[str, Any] | None, *, users: int = 1, trouble: str = "") -> Pressing:
+def load_run(plan: Plan, result: Mapping[str, Any] | None, *, users: int = 1, trouble: str = "") -> LoadRun:
     """The verdicts of one run. ``trouble`` says why it counts for nothing, where that is known already.
 
     The ``reason`` of a valid run says why it ended early, and is empty when it did not.
     """
     counts: dict[str, Counts] = {}
     measured, stopped = 0.0, ""
+    delay: float | None
     try:
         if result is not None:
             counts = {name: Counts.from_json(data) for name, data in result["operations"].items()}
@@ -45,23 +33,41 @@ def load_run(plan: Plan, result: Mapping[str, Any] | None, *, users: int = 1, tr
             trouble = trouble or next(iter(_contradictions(plan, result, counts)), "")
             notes = tuple(_notes(plan, result))
             delay = float(result["delay_ms"])
+            noise = None if result.get("noise_ms") is None else float(result["noise_ms"])
+            workers = tuple(_worker(name, told) for name, told in result.get("workers", {}).items())
             stopped = str(result["stopped"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         trouble, counts, result = trouble or f"the generator's counts are damaged: {error!r}", {}, None
     if result is None:
-        trouble, notes, delay = trouble or LOST, (), 0.0
-    circumstances = Circumstances(measured, plan.max_error_rate, delay, _local(plan.base_url), trouble)
-    return Pressing(
+        trouble, notes, delay, noise, workers = trouble or LOST, (), None, None, ()
+    circumstances = Circumstances(measured, plan.max_error_rate, delay or 0.0, _local(plan.base_url), trouble)
+    return LoadRun(
         seconds=measured,
         rate=plan.rate,
-        model="open",
+        model=plan.model,
         users=users,
         rows=tuple(_rows(plan, counts, circumstances)),
         valid=not trouble,
         reason=trouble or stopped,
         notes=(*plan.notes, *notes, *_told(plan.left_out)),
         left_out=plan.left_out,
+        failed=_failed(total(counts.values())) if counts else None,
+        delay_ms=delay,
+        noise_ms=noise,
+        workers=workers,
     )
+
+
+def _worker(name: str, told: Mapping[str, Any]) -> LoadWorker:
+    cpu, wall, delay = (float(told[key]) for key in ("cpu_seconds", "wall_seconds", "delay_ms"))
+    return LoadWorker(name=str(name), sent=int(told["sent"]), cpu_seconds=cpu, wall_seconds=wall, delay_ms=delay)
+
+
+def _failed(all_of_them: Counts) -> FailedShare:
+    # What was refused (4xx) or sent elsewhere (3xx) is a fault of our requests.
+    broken = (count for kind, count in all_of_them.errors.items() if kind[:1] not in "1234")
+    failed = all_of_them.unfinished + sum(broken)
+    return FailedShare(all_of_them.samples, failed, *clopper_pearson(failed, all_of_them.samples))
 
 
 def _local(url: str) -> bool:
@@ -120,68 +126,3 @@ def _notes(plan: Plan, result: Mapping[str, Any]) -> Iterable[str]:
         yield f"the generator used {busy / wall:.0%} of a processor; it may not manage a higher rate"
     for name, lacking in result["starved"].items():
         yield f"{name}: {lacking} requests were not sent, because nothing was left for them to use up"
-
-
-def results(run: LoadRun, contract: Contract) -> tuple[Result, ...]:
-    """A verdict for each operation and class under `REQUIREMENT`: what is not decided or invalid is unproven."""
-    told = tuple(_result(item, run, contract) for item in run.rows)
-    left_out = run.left_out if isinstance(run, Pressing) else ()
-    return (*told, *(_unproven(item) for item in left_out))
-
-
-def _unproven(item: LeftOut) -> Result:
-    clause = f"latency.{item.latency_class}: {item.limit_ms:g}ms"
-    return Result(
-        requirement=REQUIREMENT,
-        subject=item.name,
-        title=TITLE.format("95"),
-        level="MUST",
-        clause=f"contract: {clause}",
-        clause_url="",
-        catalogue=CATALOGUE,
-        verdict=Verdict.UNPROVEN,
-        reason=f"left out of the load: {item.reason}",
-        add=item.add,
-    )
-
-
-_VERDICTS = {MET: Verdict.UPHELD, MISSED: Verdict.BREACHED}
-
-
-def _result(item: LatencyRow, run: LoadRun, contract: Contract) -> Result:
-    verdict = _VERDICTS.get(item.verdict, Verdict.UNPROVEN)
-    clause = f"latency.{item.latency_class}: {item.limit_ms:g}ms"
-    percent = f"{item.quantile * 100:g}"
-    evidence = None
-    if verdict is Verdict.BREACHED:
-        evidence = Evidence(
-            sent=f"{item.sent} requests in {run.seconds:.0f} s, {run.rate:g}/s over all operations, arrivals by the clock",
-            required=f"{percent} % of the requests are answered within {item.limit_ms:g} ms ({clause})",
-            expected=f"at most {100 * (1 - item.quantile):.3g} % over {item.limit_ms:g} ms",
-            actual=item.reason,
-            again=f"upheld load {contract.folder or 'upheld.yaml'} --seconds {run.seconds:.0f}",
-        )
-    return Result(
-        requirement=REQUIREMENT,
-        subject=item.name,
-        title=TITLE.format(percent),
-        level="MUST",
-        clause=f"contract: {clause}",
-        clause_url="",
-        catalogue=CATALOGUE,
-        verdict=verdict,
-        reason=item.reason if verdict is Verdict.UNPROVEN else "",
-        detail=_measured(item) if verdict is Verdict.UPHELD else "",
-        evidence=evidence,
-        cause=f"class {item.latency_class}" if evidence else "",
-        judged=item.sent - item.throttled,
-        seconds=run.seconds,
-    )
-
-
-def _measured(item: LatencyRow) -> str:
-    samples = item.sent - item.throttled
-    said = f"{item.over / samples:.2%} of {samples} over {item.limit_ms:g} ms"
-    return (
-        f"{said}, at most {item.share_over_high:.2%} with 95% certainty" if item.share_over_high is not None else said
-    )

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Literal
 
 from upheld.errors import UsageError
 from upheld.exchange import Session
-from upheld.load.outcome import Pressing, load_run, results
+from upheld.load.outcome import load_run
 from upheld.load.plan import Plan, Secrets
 from upheld.load.prepare import prepared
 from upheld.load.process import generate
-from upheld.verdict import Listener, silent
+from upheld.verdict import Listener, LoadRun, silent
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
 
-__all__ = ["Pressing", "prepared", "results", "run_load", "save_plan"]
+__all__ = ["prepared", "run_load", "save_plan"]
 
 
 def run_load(
@@ -35,7 +35,7 @@ def run_load(
     seed: int = 0,
     workers: int = 0,
     stop: threading.Event | None = None,
-) -> Pressing:
+) -> LoadRun:
     """Press for ``seconds`` (after a warm-up) at ``rate`` requests a second; both from ``load:`` when None.
 
     ``profile`` says whether the target runs as shipped, so that its quotas bound the rate, or with raised limits. ``stop``, set

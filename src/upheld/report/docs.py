@@ -31,7 +31,7 @@ def page(check: Check) -> str:
         _examples("It accepts:", check.conforming),
         _examples("It reports:", check.breaching),
         "## How to run it alone",
-        f"    upheld check --only {check.id}",
+        "    upheld load" if check.measure is not None else f"    upheld check --only {check.id}",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -52,7 +52,7 @@ def _entry(check: Check) -> dict[str, Any]:
         "catalogue": list(requirement.catalogue),
         "clause": requirement.clause.text,
         "clause_url": requirement.clause.url,
-        "kind": _kind(check),
+        "kind": check.kind,
         "scope": requirement.scope,
         "profile": requirement.profile,
         "waits": requirement.waits,
@@ -66,15 +66,13 @@ def _entry(check: Check) -> dict[str, Any]:
     }
 
 
-def _kind(check: Check) -> str:
-    return "observer" if check.observe is not None else "dialogue"
-
-
 def _kind_in_words(check: Check) -> str:
     requirement = check.requirement
     if check.observe is not None:
         each = "each operation" if requirement.scope == "operation" else "the whole service"
         return f"observer: watches every exchange and sends nothing; one promise for {each}"
+    if check.measure is not None:
+        return "measurement: judges what a load run counted (`upheld load`, or `upheld check --load SECONDS`)"
     words = "dialogue: sends requests of its own"
     if requirement.cost:
         words += f", about {requirement.cost} for each subject"

@@ -72,7 +72,7 @@ def to_json(contract: Any, plan: Plan) -> dict[str, Any]:
                 "requirement": p.check.id,
                 "subject": p.subject.label,
                 "level": str(p.check.level),
-                "kind": "dialogue" if p.check.converse else "observer",
+                "kind": p.check.kind,
                 "state": _state(p),
                 "reason": p.settled.reason if p.settled else "",
                 "add": p.settled.add if isinstance(p.settled, Unproven) else "",

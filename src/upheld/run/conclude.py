@@ -10,6 +10,7 @@ from upheld.check import Finding, Unproven
 from upheld.errors import SetupError
 from upheld.run.judge import Case, unsettled
 from upheld.run.people import NotSupplied
+from upheld.run.plan import NO_LOAD
 from upheld.verdict import Exit, Result, Run, Verdict
 
 if TYPE_CHECKING:
@@ -33,13 +34,12 @@ def conclude(examination: Examination) -> Run:
     known = {case.promise.key for case in examination.cases}
     missing = Unproven(f"the run ended before it ({examination.stopped})") if examination.stopped else None
     for promise in examination.plan.promises:
-        if promise.key not in known:
-            examination.cases.append(Case(promise, promise.settled or missing))
+        if promise.check.measure is not None and promise.settled is None and examination.load is not None:
+            examination.cases += judge.measured(promise.check, examination.load)
+        elif promise.key not in known:
+            nothing = NO_LOAD if promise.check.measure is not None else None
+            examination.cases.append(Case(promise, promise.settled or missing or nothing))
     results = [judge.result(case) for case in sorted(examination.cases, key=lambda case: case.promise.key)]
-    if examination.load is not None:
-        from upheld.load.run import results as load_results
-
-        results += load_results(examination.load, examination.contract)
     _note_defects(examination)
     output = "\n".join(part.running.output for part in examination.parts.values() if part.running.output)
     return Run(

@@ -28,6 +28,8 @@ from upheld.check import (
     Secret,
     Send,
     SignIn,
+    Spread,
+    SpreadAnswer,
     Subject,
     Unproven,
     Wait,
@@ -48,6 +50,9 @@ T = TypeVar("T")
 
 LONGEST_RETRY_AFTER = 65.0
 """Seconds that are waited at most for one 429 or 503: a window of a minute and a little."""
+
+TICK = 0.005
+"""Seconds between two looks at how late we are ourselves, where latencies are compared."""
 
 _in_dialogue: ContextVar[bool] = ContextVar("in_dialogue", default=False)
 """Whether what is going on holds a place among the dialogues that are played at once, also while it signs somebody in."""
@@ -173,6 +178,8 @@ class Driver:
                 return await self._exchange(request, stand, new_connection)
             case Burst(requests):
                 return await self._burst(requests, stand)
+            case Spread(timed):
+                return await self._spread(timed, stand)
             case Raw():
                 return await self._raw(action, stand)
             case Wait(seconds):
@@ -223,6 +230,32 @@ class Driver:
         )
         stand.last = max((s.last for s in stands if s.last), key=lambda x: x.response.at, default=stand.last)
         return answers
+
+    async def _spread(self, timed: Sequence[tuple[float, Request]], stand: _Stand) -> SpreadAnswer:
+        requests = [request for _, request in timed]
+        places = await self._admitted(requests, stand)
+        lateness: list[float] = []
+
+        async def tick() -> None:
+            while True:
+                due = time.perf_counter() + TICK
+                await asyncio.sleep(TICK)
+                lateness.append(time.perf_counter() - due)
+
+        async def one(after: float, request: Request, claims: set[Claim]) -> Response:
+            await asyncio.sleep(after)
+            return await self._exchange(request, replace(stand), True, claims)
+
+        ticking = asyncio.create_task(tick())
+        try:
+            answers = await asyncio.gather(
+                *(one(after, request, claims) for (after, request), claims in zip(timed, places, strict=True))
+            )
+        finally:
+            ticking.cancel()
+        lateness.sort()
+        late = lateness[len(lateness) * 95 // 100] if lateness else 0.0
+        return SpreadAnswer(tuple(answers), late)
 
     async def _raw(self, action: Raw, stand: _Stand) -> Any:
         request = action.request or request_of(action.data)

@@ -9,12 +9,11 @@ import os
 import random
 import re
 import signal
-import threading
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from upheld.check import CannotProve, Check, Kept, Outcome, Unproven
 from upheld.errors import HarnessError, TargetDied, UpheldError
@@ -62,6 +61,12 @@ class Options:
     seconds: float | None = None
     again: str = "upheld check"
     target_name: str = ""
+
+    @property
+    def pressing(self) -> str:
+        """The upheld command that presses on the service as this run does."""
+        rate = f" --rate {self.load_rate:g}" if self.load_rate else ""
+        return f"{self.again.replace('upheld check', 'upheld load', 1)} --seconds {self.load_seconds:g}{rate}"
 
 
 @dataclass
@@ -302,7 +307,8 @@ class Examination:
         secrets |= {os.environ[name] for _, name in self.contract.policy.environment_names() if name in os.environ}
         masker = Masker({*secrets, *self.contract.given.values()}, self.contract.policy.secret_fields())
         url = self.raised.running.url if self.parts else ""
-        return Judge(self.contract, masker, url, self.options.again, fuzzed=self.fuzzed is not None)
+        pressing = self.options.pressing
+        return Judge(self.contract, masker, url, self.options.again, fuzzed=self.fuzzed is not None, pressing=pressing)
 
     async def _judge(self) -> None:
         judge = self.judge()
@@ -326,55 +332,26 @@ class Examination:
             judge.engine(cases, (p.check for p in self.plan.promises), self.fuzzed.findings, self.watch)
         self.cases = cases
 
-    async def _load(self) -> None:
-        from upheld.load.run import run_load
-
-        driver = self.raised.driver
-        sessions = []
-        for role in dict.fromkeys((driver.people.default_role, *self.contract.policy.roles_named())):
+    async def sessions(self) -> list[Session]:
+        """Somebody of every role that can be signed in."""
+        people, sessions = self.raised.driver.people, []
+        for role in dict.fromkeys((people.default_role, *self.contract.policy.roles_named())):
             with contextlib.suppress(CannotProve):
-                sessions.append(await driver.people.sign_in(role, fresh=False))
-        profile: Literal["raised", "shipped"] = "raised" if "profile" in self.raised.running.can else "shipped"
-        stop = threading.Event()
-        if self.options.save_plan is not None:
-            await asyncio.to_thread(self._save_plan, self.options.save_plan, sessions, profile)
-            return
-        running = asyncio.to_thread(
-            run_load,
-            self.contract,
-            self.raised.running.url,
-            sessions,
-            seconds=self.options.load_seconds,
-            rate=self.options.load_rate,
-            profile=profile,
-            listener=self.listener,
-            seed=self.seed,
-            stop=stop,
-        )
-        generating = asyncio.ensure_future(running)
-        try:
-            self.load = await asyncio.shield(generating)
-        except asyncio.CancelledError:
-            stop.set()  # what was measured until now is judged
-            self.load = await generating
-            raise
+                sessions.append(await people.sign_in(role, fresh=False))
+        return sessions
 
-    def _save_plan(self, path: Path, sessions: Sequence[Session], profile: Literal["raised", "shipped"]) -> None:
-        from upheld.load.run import prepared, save_plan
+    async def _load(self) -> None:
+        from upheld.run.pressing import press_on, write_plan
 
-        options = self.options
-        with prepared(
-            self.contract,
-            self.raised.running.url,
-            sessions,
-            seconds=options.load_seconds,
-            rate=options.load_rate,
-            profile=profile,
-            seed=self.seed,
-            keep=True,
-        ) as (plan, secrets):
-            written = save_plan(plan, secrets, path)
-        self.notes.append(f"the plan is in {written[0]}, its credentials in {written[1]}")
+        def found(load: LoadRun) -> None:
+            self.load = load
+
+        options, at = self.options, (self.contract, self.raised.running, await self.sessions())
+        how: dict[str, Any] = {"seconds": options.load_seconds, "rate": options.load_rate, "seed": self.seed}
+        if options.save_plan is not None:
+            self.notes.append(await asyncio.to_thread(write_plan, options.save_plan, *at, **how))
+        else:
+            await press_on(*at, self.listener, found, **how)
 
 
 def examine(
@@ -388,7 +365,7 @@ def examine(
 
     Never raises for what the target does: the report says how the run ended.
     """
-    made = plan(contract, checks, quick=options.quick)
+    made = plan(contract, checks, quick=options.quick, load=bool(options.load_seconds))
     examination = _prepared(contract, made, options, listener, paced=is_paced(contract, running))
     asyncio.run(_within(examination, running, examination.run))
     return conclude(examination)
@@ -396,9 +373,28 @@ def examine(
 
 def press(contract: Contract, running: dict[str, Running], options: Options, listener: Listener = silent) -> Run:
     """Only the load run, with identities made for it."""
-    examination = _prepared(contract, Plan(()), options, listener)
+    from upheld.checks import select
+
+    checks = select(skip=contract.policy.checks.skip).values()
+    made = plan(contract, (check for check in checks if check.measure is not None), load=True)
+    examination = _prepared(contract, made, options, listener)
     asyncio.run(_within(examination, running, examination.press))
     return conclude(examination)
+
+
+def signed_in(
+    contract: Contract, running: Running, options: Options, listener: Listener = silent
+) -> tuple[list[Session], Masker]:
+    """Sessions for loads that are played outside of a run, and what takes their secrets out of a text. Raises `TargetError`."""
+    examination = _prepared(contract, Plan(()), options, listener)
+    sessions: list[Session] = []
+
+    async def work() -> None:
+        await examination._set_up()
+        sessions.extend(await examination.sessions())
+
+    asyncio.run(_within(examination, {"raised": running}, work))
+    return sessions, examination.judge().masker
 
 
 def is_paced(contract: Contract, running: Mapping[str, Running]) -> bool:

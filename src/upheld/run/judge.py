@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from upheld.contract import Contract
     from upheld.contract.policy import Waiver
     from upheld.run.fuzz import EngineFinding
+    from upheld.verdict import LoadRun
 
 Confirmed = dict[tuple[str, str, str], bool]
 Replay = Callable[[Promise], Awaitable[Outcome]]
@@ -44,12 +45,16 @@ class Case:
 class Judge:
     """Turns what was learnt into results."""
 
-    def __init__(self, contract: Contract, masker: Masker, base_url: str, again: str, *, fuzzed: bool) -> None:
+    def __init__(
+        self, contract: Contract, masker: Masker, base_url: str, again: str, *, fuzzed: bool, pressing: str = ""
+    ) -> None:
         self.contract = contract
         self.masker = masker
         self.base_url = base_url
         self.again = again
         """The upheld command of this run, to which ``--only ID`` is added."""
+        self.pressing = pressing
+        """The upheld command that presses on the service as this run does."""
         self.fuzzed = fuzzed
         self.today = datetime.datetime.now(tz=datetime.UTC).date()
 
@@ -162,6 +167,12 @@ class Judge:
             else:
                 case.outcome = found.finding
 
+    def measured(self, check: Check, load: LoadRun) -> list[Case]:
+        """What a load run tells of one requirement."""
+        assert check.measure is not None
+        told = check.measure(load, self.contract)
+        return [Case(Promise(check, each.subject), each.outcome, load.seconds, each.samples) for each in told]
+
     # -- verdicts --------------------------------------------------------------------------------------------------------
 
     def result(self, case: Case) -> Result:
@@ -242,7 +253,7 @@ class Judge:
             required=self.masker(required),
             expected=self.masker(finding.expected),
             actual=self.masker(actual),
-            again=f"{self.again} --only {check.id}",
+            again=self.pressing if check.measure is not None else f"{self.again} --only {check.id}",
             curl=line,
         )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 WINDOW = 60.0
 """Seconds that are waited for where no rate rule says how many."""
 QUICK = Unproven("it waits for a window of real time, and --quick leaves that out", "run without --quick")
+NO_LOAD = Unproven("nothing pressed on the service in this run", "`upheld load`, or check --load 60")
 DEAR = Unproven("it takes many hashes or whole quotas, and --quick leaves that out", "run without --quick")
 
 
@@ -103,12 +104,12 @@ class Plan:
         return max((p.waiting for p in self.dialogues), default=0.0)
 
 
-def plan(contract: Contract, checks: Iterable[Check], *, quick: bool = False) -> Plan:
-    """Apply every check to the contract. Pure: nothing is sent. Raises `HarnessError` when a check can't say its subjects."""
+def plan(contract: Contract, checks: Iterable[Check], *, quick: bool = False, load: bool = False) -> Plan:
+    """Apply every check to the contract. ``load`` says that the run ends with one. Pure: nothing is sent. Raises `HarnessError` when a check can't say its subjects."""
     promises: list[Promise] = []
     for check in checks:
         try:
-            promises.extend(_apply(contract, check, quick))
+            promises.extend(_apply(contract, check, quick, load))
         except Exception as error:
             raise HarnessError(f"{check.id}: subjects() failed: {type(error).__name__}: {error}") from error
     counted: Counter[str] = Counter()
@@ -125,7 +126,10 @@ def plan(contract: Contract, checks: Iterable[Check], *, quick: bool = False) ->
     return Plan(tuple(promises), counted, limits)
 
 
-def _apply(contract: Contract, check: Check, quick: bool) -> Iterable[Promise]:
+def _apply(contract: Contract, check: Check, quick: bool, load: bool) -> Iterable[Promise]:
+    if check.measure is not None:
+        # Of which operations it can tell something the load run itself finds out.
+        return [Promise(check, SERVICE, None if load else NO_LOAD)]
     if check.subjects is not None:
         subjects = check.subjects(contract)
         if isinstance(subjects, Unproven | NotApplicable):

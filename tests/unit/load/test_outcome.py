@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
 from tests.unit.load.making import counted, mixed, plan, pressed, result
 
-from upheld import sample
 from upheld.load.counts import Counts
-from upheld.load.outcome import load_run, results
-from upheld.load.plan import LeftOut
-from upheld.verdict import Verdict
+from upheld.load.outcome import load_run
+from upheld.verdict import LeftOut
 
 PLAN = plan(
     pressed("GET /a"),
@@ -76,7 +73,8 @@ def test_no_counts_at_all() -> None:
     assert not run.valid
     assert run.reason == "the generator ended with status 1: boom"
     assert not load_run(PLAN, None).valid
-    assert {item.verdict for item in results(run, sample.contract())} == {Verdict.UNPROVEN}
+    assert {row.verdict for row in run.rows} == {"invalid"}
+    assert run.failed is None
 
 
 def test_an_operation_that_was_never_sent_is_never_met() -> None:
@@ -102,24 +100,18 @@ def test_what_a_reader_has_to_know_is_in_the_notes() -> None:
     assert run.reason == "interrupted"
 
 
-def test_results() -> None:
-    run = load_run(PLAN, result(PLAN, COUNTS))
-    by_subject = {item.subject: item for item in results(run, sample.contract())}
-    assert {subject: item.verdict for subject, item in by_subject.items()} == {
-        "GET /a": Verdict.UPHELD,
-        "GET /b": Verdict.UNPROVEN,
-        "GET /slow": Verdict.BREACHED,
-        "class crud": Verdict.UPHELD,
-        "class complex": Verdict.BREACHED,
-        "POST /c": Verdict.UNPROVEN,
-        "PUT /d": Verdict.UNPROVEN,
-    }
-    assert {(item.requirement, item.level, item.catalogue) for item in by_subject.values()} == {
-        ("latency/p95", "MUST", ("PERF-01",))
-    }
-    breach = by_subject["GET /slow"].evidence
-    assert breach is not None
-    assert breach.again.startswith("upheld load ")
-    assert all(dataclasses.astuple(breach)[:5])
-    assert by_subject["GET /a"].detail.startswith("1.00% of 1000 over 200 ms, at most 1.")
-    assert "422" in by_subject["POST /c"].reason
+def test_what_the_service_failed_and_what_was_left_out_is_told_apart() -> None:
+    mixed_errors = counted(mixed(1_000, 0.0), errors={"503": 7, "ConnectionResetError": 2, "422": 4}, unfinished=1)
+    run = load_run(PLAN, result(PLAN, {**COUNTS, "GET /a": mixed_errors, "GET /b": counted([], throttled=5)}))
+    assert run.failed is not None
+    assert (run.failed.requests, run.failed.failed) == (2_014, 10)
+    assert 0 < run.failed.low < 10 / 2_014 < run.failed.high < 0.01
+    assert run.left_out == PLAN.left_out
+
+
+def test_each_generator_process_is_told() -> None:
+    told = {"sent": 900, "cpu_seconds": 2.5, "wall_seconds": 61.0, "delay_ms": 3.0}
+    run = load_run(PLAN, result(PLAN, COUNTS, noise_ms=1.5, workers={"0": told, "1": told}))
+    assert [(worker.name, worker.sent) for worker in run.workers] == [("0", 900), ("1", 900)]
+    assert (run.delay_ms, run.noise_ms) == (1.0, 1.5)
+    assert not load_run(PLAN, result(PLAN, COUNTS, workers={"0": {"sent": 1}})).valid

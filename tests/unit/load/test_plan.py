@@ -20,12 +20,13 @@ from upheld.contract.load import from_parts
 from upheld.errors import SetupError
 from upheld.exchange import Headers, Request, Response, Session
 from upheld.load.members import Members
-from upheld.load.plan import UNIQUE, LeftOut, Plan, Template, loads, missing_secrets, render
+from upheld.load.plan import UNIQUE, Plan, Template, loads, missing_secrets, render
 from upheld.load.prepare import make_plan
 from upheld.load.rates import FEWER, HASHING
 from upheld.load.run import save_plan
 from upheld.load.schedule import schedule
 from upheld.load.templates import CannotMake, secrets_of, sign_in, templates, text
+from upheld.verdict import LeftOut
 
 
 def document() -> dict[str, Any]:

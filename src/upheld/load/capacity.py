@@ -1,23 +1,26 @@
 """The highest rate at which every class keeps its targets: doubling, then bisection, each step judged like any other run. Pure.
 
 A step is *kept* when every class met its target, *broken* when one missed it, and an *edge* when neither is certain: the capacity is
-about there. A step in which something else than the service was measured ends the search: what it says is a lower bound.
+about there. Where a class got too few requests for a verdict and nothing speaks against it, the others decide, and that is told. A step
+in which something else than the service was measured ends the search: what it says is a lower bound.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from upheld.load.verdict import INVALID, LEAST_DELAY_MS, MET, MISSED
+from upheld.load.verdict import INVALID, LEAST_DELAY_MS, MET, MISSED, NOT_DECIDED
 from upheld.verdict import LatencyRow, LoadRun
 
 RESOLUTION = 0.1
 """The search ends when its bounds are so near to each other, as a share of the lower one."""
 LOWEST = 0.5
 """Requests a second below which no rate is tried."""
+FEW = 300
+"""Requests below which an undecided class may merely have had too few."""
 TRIES = 2
 """How often a step that could not be judged is played."""
 
@@ -46,6 +49,8 @@ class Step:
     """What broke first, or why it could not be judged."""
     p95_ms: tuple[tuple[str, float | None], ...] = ()
     """(class, p95)."""
+    unjudged: tuple[str, ...] = ()
+    """Classes with too few requests for a verdict."""
     planned: float = 0.0
     """What was planned of the rate: quotas may allow less."""
 
@@ -71,6 +76,11 @@ class Capacity:
             return None
         edges = [step.rate for step in self.steps if step.found is Found.EDGE and self.low < step.rate < self.high]
         return math.exp(sum(map(math.log, edges)) / len(edges)) if edges else math.sqrt(self.low * self.high)
+
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """The classes that the answer says nothing about: they got too few requests at the rate that was kept."""
+        return next((step.unjudged for step in self.steps if step.found is Found.KEPT and step.rate == self.low), ())
 
     @property
     def told(self) -> str:
@@ -186,11 +196,12 @@ def _bounded(steps: list[Step]) -> bool:
 
 def judged(rate: float, run: LoadRun, pressed: Collection[str] = ()) -> Step:
     """What a run at this rate showed, by its classes. ``pressed`` are the rows that it has to have."""
-    classes = [row for row in run.rows if row.name.startswith("class ")]
+    classes = list(_targets(run.rows))
+    few = [row for row in classes if _too_few(row)]
 
     def step(found: Found, reason: str = "") -> Step:
         p95 = tuple((row.latency_class, row.p95_ms) for row in classes)
-        return Step(rate, found, reason, p95, run.rate)
+        return Step(rate, found, reason, p95, tuple(row.name for row in few), run.rate)
 
     if not run.valid or not classes:
         late = run.delay_ms is not None and run.delay_ms > LEAST_DELAY_MS
@@ -206,9 +217,24 @@ def judged(rate: float, run: LoadRun, pressed: Collection[str] = ()) -> Step:
             refused = row.throttled or not row.sent or any(kind[:1] in "1234" for kind, _ in row.failures)
             # Answered, and yet no verdict: the generator was late itself, or had no processor left.
             return step(Found.INVALID if refused else Found.GENERATOR, f"{row.name}: {row.reason}")
-    if undecided := [row for row in classes if row.verdict != MET]:
+    if undecided := [row for row in classes if row.verdict != MET and row not in few]:
         return step(Found.EDGE, f"{undecided[0].name}: {undecided[0].reason}")
+    if len(few) == len(classes):
+        return step(
+            Found.INVALID, f"{few[0].sent} requests of {few[0].name} are too few for a verdict; longer steps have more"
+        )
     return step(Found.KEPT)
+
+
+def _targets(rows: Sequence[LatencyRow]) -> Iterable[LatencyRow]:
+    """The classes, and operations whose target is their own."""
+    classes = {(row.latency_class, row.limit_ms) for row in rows if row.name.startswith("class ")}
+    return (row for row in rows if row.name.startswith("class ") or (row.latency_class, row.limit_ms) not in classes)
+
+
+def _too_few(row: LatencyRow) -> bool:
+    samples = row.sent - row.throttled
+    return row.verdict == NOT_DECIDED and samples < FEW and row.over <= samples * (1 - row.quantile) / 2
 
 
 def _worst(missed: list[LatencyRow], run: LoadRun) -> str:

@@ -182,6 +182,28 @@ def test_every_class_has_to_keep_its_target_and_the_worst_is_named() -> None:
     assert dict(step.p95_ms) == {"crud": 20.0, "complex": 20.0}
 
 
+def test_a_class_with_too_few_requests_does_not_stand_in_the_way_and_is_told() -> None:
+    few = row("class complex", "not decided", latency_class="complex", sent=50, over=1)
+
+    def play(rate: float) -> LoadRun:
+        return run(row("class crud", "met" if rate < 100 else "missed"), few, rate=rate)
+
+    found = searched(play)
+    assert found.low is not None
+    assert 90 < found.low < 100
+    assert found.unjudged == ("class complex",)
+    # Nothing but too few tells nothing; and many over are no lack of requests.
+    assert judged(10.0, run(few)).found is Found.INVALID
+    assert judged(10.0, run(row("class crud", "not decided", sent=50, over=9), row("class b"))).found is Found.EDGE
+    assert judged(10.0, run(row("class crud", "not decided", sent=900, over=9), row("class b"))).found is Found.EDGE
+
+
+def test_an_operation_with_a_target_of_its_own_counts_as_a_class() -> None:
+    own = row("POST /a", "missed", limit_ms=400.0, over=900)
+    assert judged(10.0, run(own, row("GET /b", "missed"), row("class crud"))).found is Found.BROKEN
+    assert judged(10.0, run(row("GET /b", "missed"), row("class crud"))).found is Found.KEPT
+
+
 def test_each_step_is_told() -> None:
     told: list[Step] = []
     found = searched(service(100.0), told=told.append)

@@ -21,6 +21,8 @@ UNIQUE_UPPER = "UNIQUE"
 """The same in capitals, for patterns that want them."""
 MEMBER = "member"
 """The id of a member that the run itself made, used once."""
+MAKER = "*maker*"
+"""As an identity: whoever made the member."""
 ACCESS = "access"
 """The access token that a renewal brought."""
 Arrivals = Literal["poisson", "even"]
@@ -43,7 +45,7 @@ class Template:
     path: Text
     """Path and query as they stand in the request line."""
     identity: str = ""
-    """Whose credentials it carries; empty for none."""
+    """Whose credentials it carries; empty for none, `MAKER` for those of whoever made the member."""
     person: str = ""
     """Whose user name and password its body holds; empty for nobody's."""
     headers: tuple[tuple[str, Text], ...] = ()
@@ -75,7 +77,9 @@ class Pressed:
     reads: str = ""
     """Name of the pool in which ``recent`` looks for an id that the load made moments ago; it stays there."""
     recent: tuple[Template, ...] = ()
-    """Every second request is one of these while the pool holds something. Without an identity they carry the maker's."""
+    """Every second request is one of these while the pool holds something."""
+    own_target: bool = False
+    """Its limit is a line of ``latency.ops``, so that its class is judged without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +152,7 @@ class Plan:
         templates = (t for item in self.operations for t in (*item.templates, *item.odd, *item.recent))
         used = (name for template in templates for name in (template.identity, template.person))
         made = (identity for pool in self.pools.values() for _, identity in pool)
-        return tuple(dict.fromkeys(name for name in (*used, *made) if name))
+        return tuple(dict.fromkeys(name for name in (*used, *made) if name and name != MAKER))
 
     @property
     def digest(self) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import random
 from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from upheld.load.plan import ODD_EVERY, Plan, Template
+from upheld.load.plan import MAKER, ODD_EVERY, Plan, Template
 
 MOST_FREE = 100_000
 RECENT = 64
@@ -30,36 +30,33 @@ class Next:
 class Traffic:
     """The requests of one generator."""
 
-    def __init__(self, plan: Plan, *, generator: int = 0) -> None:
+    def __init__(self, plan: Plan, *, generator: int = 0, generators: int = 1) -> None:
         self._operations = plan.operations
-        # Generators begin at different places.
-        self._turns = [count(generator) for _ in plan.operations]
+        # Generators begin at different places. Each kind of request goes by turns of its own, so that identities are used evenly.
+        self._turns = [tuple(count(generator) for _ in range(4)) for _ in plan.operations]
         takers = {operation.takes for operation in plan.operations if operation.takes}
         readers = {operation.reads for operation in plan.operations if operation.recent}
-        self._free = {name: deque(plan.pools.get(name, ()), maxlen=MOST_FREE) for name in takers}
+        self._free = {name: deque(plan.pools.get(name, ())[generator::generators], maxlen=MOST_FREE) for name in takers}
         self._recent: dict[str, deque[tuple[str, str]]] = {name: deque(maxlen=RECENT) for name in readers}
         self._made: Counter[str] = Counter()
-        self._chance = random.Random(f"{plan.seed}/{generator}/recent")
 
     def next(self, index: int) -> Next | None:
         """The next request of the operation with this ``index``; None when nothing is left for it to use up."""
-        operation, turn = self._operations[index], next(self._turns[index])
+        operation, (turns, usual, recent, odd) = self._operations[index], self._turns[index]
         if operation.takes:
             pool = self._free[operation.takes]
             if not pool:
                 return None
             member, maker = pool.popleft()
-            template = operation.templates[turn % len(operation.templates)]
-            return Next(template, template.identity or maker, member)
-        if operation.recent and turn % 2 and (recent := self._recent[operation.reads]):
-            member, maker = self._chance.choice(recent)
-            template = operation.recent[turn // 2 % len(operation.recent)]
-            return Next(template, template.identity or maker, member)
+            return _of(_by_turns(operation.templates, usual), member, maker)
+        turn = next(turns)
+        if operation.recent and turn % 2 and (made := self._recent[operation.reads]):
+            number = next(recent)
+            member, maker = made[number % len(made)]
+            return _of(operation.recent[number % len(operation.recent)], member, maker)
         if operation.odd and turn % ODD_EVERY == ODD_EVERY - 2:
-            template = operation.odd[turn // ODD_EVERY % len(operation.odd)]
-        else:
-            template = operation.templates[turn % len(operation.templates)]
-        return Next(template, template.identity)
+            return _of(_by_turns(operation.odd, odd))
+        return _of(_by_turns(operation.templates, usual))
 
     def answered(self, index: int, body: bytes, identity: str) -> None:
         """A 2xx answer: where the operation makes things, its id is there to be used."""
@@ -76,6 +73,14 @@ class Traffic:
             recent.append((made, identity))
         elif free is not None:
             free.append((made, identity))
+
+
+def _by_turns(templates: Sequence[Template], turns: Iterator[int]) -> Template:
+    return templates[next(turns) % len(templates)]
+
+
+def _of(template: Template, member: str = "", maker: str = "") -> Next:
+    return Next(template, maker if template.identity == MAKER else template.identity, member)
 
 
 def _at(body: bytes, pointer: str) -> str | None:

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.load.making import plan, pressed
 
-from upheld.load.plan import ODD_EVERY, Plan, Template
+from upheld.load.plan import MAKER, ODD_EVERY, Plan, Template
 from upheld.load.traffic import FOR_READING, RECENT, Traffic
 
 MAKE, TAKE, READ = 0, 1, 2
-GIVEN, FRESH = Template(("/a/1",), "alice"), Template(("/a/", "member", ""), "")
+GIVEN, FRESH = Template(("/a/1",), "alice"), Template(("/a/", "member", ""), MAKER)
 
 
 def shop(*, takes: bool = True, reads: bool = True) -> Plan:
@@ -79,6 +79,17 @@ def test_who_has_to_be_an_admin_takes_what_others_made() -> None:
     asked = traffic.next(TAKE)
     assert asked is not None
     assert (asked.identity, asked.member) == ("root", "1")
+
+
+def test_a_public_read_of_what_somebody_made_carries_no_credentials() -> None:
+    made = plan(
+        pressed("POST /a", makes="/a", id_pointer="/data/id"),
+        pressed("GET /a/{id}", reads="/a", recent=(Template(("/a/", "member", "")),)),
+    )
+    traffic = Traffic(made)
+    make(traffic, 1, "alice")
+    asked = [traffic.next(1) for _ in range(4)]
+    assert [(item.identity, item.member) for item in asked if item and item.member] == [("", "1")] * 2
 
 
 def test_answers_without_an_id_make_nothing() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from upheld.cli import catalogue, check, load, plan, serve, wfc
+from upheld.cli import capacity, catalogue, check, load, plan, serve, wfc
 from upheld.cli.group import main
 
 for _command in (
@@ -16,5 +16,7 @@ for _command in (
     catalogue.schema,
 ):
     main.add_command(_command)
+
+load.load.add(capacity.capacity)
 
 __all__ = ["main"]

@@ -16,6 +16,31 @@ from upheld.errors import HarnessError, UpheldError
 INTERRUPTED = 130
 
 
+class WithCommands(click.Command):
+    """A command that has others below it: a first word that is none of their names is its own argument."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.commands: dict[str, click.Command] = {}
+
+    def add(self, command: click.Command) -> None:
+        """Put ``command`` below this one."""
+        self.commands[command.name or ""] = command
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args and (below := self.commands.get(args[0])):
+            return below.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        with formatter.section("Commands"):
+            rows = [(name, command.get_short_help_str(limit=200)) for name, command in self.commands.items()]
+            formatter.write_dl(rows)
+
+
 class Commands(click.Group):
     """Turns our errors into one message and the exit status of whose fault it is."""
 

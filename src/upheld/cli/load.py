@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from upheld.cli import options
-from upheld.cli.group import INTERRUPTED
+from upheld.cli.group import INTERRUPTED, WithCommands
 from upheld.cli.reports import Reports, reports
 
 
-@click.command()
+@click.command(cls=WithCommands)
 @options.target
 @click.option("--seconds", type=click.FloatRange(1), help="Length of the measured part [the contract's load.duration].")
 @click.option("--rate", type=click.FloatRange(0.1), help="Requests per second [the contract's load.rate].")

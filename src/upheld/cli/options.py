@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from upheld.errors import UsageError
 
 if TYPE_CHECKING:
     from upheld.check import Check
@@ -39,6 +42,17 @@ def target(command: F) -> F:
     )
 
 
+def seed(command: F) -> F:
+    """``--seed``; drawn where it is not given."""
+    return click.option("--seed", type=int, callback=_drawn, help="Seed of the schedules; printed with every run.")(
+        command
+    )
+
+
+def _drawn(context: click.Context, parameter: click.Parameter, value: int | None) -> int:
+    return random.SystemRandom().randrange(1 << 31) if value is None else value
+
+
 def chosen(policy: Policy, only: tuple[str, ...], skip: tuple[str, ...]) -> list[Check]:
     """The checks that the command line, else the contract, asks for. Raises `UsageError`."""
     from upheld.checks import select
@@ -56,6 +70,14 @@ def found(paths: tuple[Path, ...]) -> list[Path]:
         return list(find(paths))
     here = [Path("upheld.yaml"), *sorted(Path("contracts").glob("*/upheld.yaml"))]
     return [path for path in here if path.is_file()] or [bundled()]
+
+
+def found_one(paths: tuple[Path, ...]) -> Path:
+    """The only one of `found`. Raises `ContractError`, and `UsageError` where there are several."""
+    contracts = found(paths)
+    if len(contracts) > 1:
+        raise UsageError(f"there are {len(contracts)} contracts: name one of them")
+    return contracts[0]
 
 
 def again(command: str, path: Path, *words: str, named: bool) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,30 @@ def reports(default: str) -> Callable[[Command], Command]:
         return called
 
     return decorate
+
+
+def json_file(command: Command) -> Command:
+    """``--json`` of a command whose only report that is."""
+    return click.option(
+        "--json",
+        "json_file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Write the result as JSON here (- for standard output).",
+    )(command)
+
+
+def write_json(document: Mapping[str, Any], file: Path | None) -> None:
+    """The document, where it was asked for."""
+    from upheld.report.files import replace_text
+
+    if file is None:
+        return
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if file == STANDARD_OUTPUT:
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(text, nl=False)
+    else:
+        replace_text(file, text)
 
 
 def console(*, stderr: bool = False) -> Console:

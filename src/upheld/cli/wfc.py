@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from upheld.cli import options
-from upheld.errors import UsageError
 
 
 @click.command()
@@ -33,10 +32,7 @@ def wfc(
     from upheld.run.prepare import read_contract
     from upheld.run.wfc_file import wfc_text, write_new
 
-    paths = options.found(contracts)
-    if len(paths) > 1:
-        raise UsageError(f"there are {len(paths)} contracts: name one of them")
-    contract = read_contract(paths[0], target, allow_hosts=allow_host)
+    contract = read_contract(options.found_one(contracts), target, allow_hosts=allow_host)
     text, notes = wfc_text(contract, output, with_secrets=with_secrets)
     for note in notes:
         click.echo(note, err=True)

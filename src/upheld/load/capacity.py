@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
+from upheld.errors import TargetError
 from upheld.load.verdict import INVALID, LEAST_DELAY_MS, MET, MISSED, NOT_DECIDED
 from upheld.verdict import LatencyRow, LoadRun
 
+SCHEMA = "upheld.load-capacity/1"
 RESOLUTION = 0.1
 """The search ends when its bounds are so near to each other, as a share of the lower one."""
 LOWEST = 0.5
@@ -93,6 +96,10 @@ class Capacity:
         between = f"{self.value:.3g}/s (between {self.low:.3g} and {self.high:.3g})"
         return f"highest rate at which all classes keep their targets: {between}{self._why}"
 
+    def to_json(self) -> dict[str, Any]:
+        """Everything, in members whose meaning does not change within `SCHEMA`."""
+        return {"schema": SCHEMA, "told": self.told, "value": self.value, "unjudged": self.unjudged, **asdict(self)}
+
     @property
     def _why(self) -> str:
         return f"; {self.ended}" if self.ended else ""
@@ -146,7 +153,8 @@ def search(
 ) -> Capacity:
     """Try rates from ``first`` on, at most ``most``, as long as a step of ``lasts`` seconds fits into the seconds that are ``left()``.
 
-    ``told`` hears each step. A run that was interrupted ends the search. Raises what ``play`` raises.
+    ``told`` hears each step. A run that was interrupted ends the search, and so does a target that is lost after the first step.
+    Raises what ``play`` raises.
     """
     bounds, steps, pressed = _Bounds(), list[Step](), set[str]()
 
@@ -169,7 +177,12 @@ def search(
         for _ in range(TRIES):
             if left() < lasts:
                 return done("the seconds of its budget are spent" if steps else "its budget is shorter than one step")
-            run = play(rate)
+            try:
+                run = play(rate)
+            except TargetError as error:
+                if not steps:
+                    raise
+                return done(f"at {rate:.3g}/s the target was lost: {error}")
             step = judged(rate, run, pressed)
             pressed = pressed or {row.name for row in run.rows}
             steps.append(step)

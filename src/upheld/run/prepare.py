@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 WITHIN = 30.0
 """Seconds that a served OpenAPI document may take."""
+EMBEDDED = "embedded"
+"""Stands for the embedded reference where a URL is expected."""
 DOCUMENT_BOUND = 32 * 1024 * 1024
 """Octets of a served OpenAPI document that are read."""
 
@@ -58,27 +60,31 @@ def opened(
 ) -> Iterator[Ready]:
     """Start or find the targets of one contract, and read it. Raises `ContractError`, `UsageError`, `TargetError`.
 
-    What ``played`` gives will be played for its time: a profile that only those need is started too, where the file states it.
+    ``url`` may be `EMBEDDED` too. What ``played`` gives will be played for its time: a profile that only those need is started
+    too, where the file states it.
     """
     from upheld.contract.load import load, policy_only
 
     part = policy_only(path)
     policy, served, folder = part.policy, part.document_served, part.folder
     named(part)
+    target_policy = policy.target
+    if url == EMBEDDED:
+        url, target_policy = None, target_policy.model_copy(update={"start": None, "url": None, "embedded": True})
     if url is not None:
         checked(url, {*allow_hosts, *policy.target.allow_host})
     contract = None if served else load(path, target_url=url)
     with contextlib.ExitStack() as stack:
         targets: dict[str, Target] = {}
         for profile in (*profiles, *_further(policy, played(policy))):
-            target = open_target(policy.target, url, profile=profile, folder=folder, allow_hosts=allow_hosts)
+            target = open_target(target_policy, url, profile=profile, folder=folder, allow_hosts=allow_hosts)
             if not targets or "profile" in target.can:
                 targets[profile] = target
         running = enter(stack, targets)
         first = next(iter(running.values()))
         if contract is None:
             assert served is not None
-            contract = load(path, openapi_bytes=fetch(first.url, served), target_url=url or policy.target.url)
+            contract = load(path, openapi_bytes=fetch(first.url, served), target_url=url or target_policy.url)
         yield Ready(contract, running, next(iter(targets.values())).name)
 
 

@@ -6,14 +6,14 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from upheld.run.examine import Options, signed_in
 from upheld.run.prepare import opened
 from upheld.run.pressing import profile_of
-from upheld.verdict import Listener, LoadRun
+from upheld.verdict import Listener, LoadRun, Progress
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
@@ -64,6 +64,20 @@ class Site:
             stop=stop,
             **how,
         )
+
+
+def added(listener: Listener) -> Listener:
+    """A listener to whom the requests of several runs are added up."""
+    before = latest = 0
+
+    def tell(progress: Progress) -> None:
+        nonlocal before, latest
+        if progress.requests < latest:
+            before += latest
+        latest = progress.requests
+        listener(replace(progress, requests=before + latest))
+
+    return tell
 
 
 @contextlib.contextmanager

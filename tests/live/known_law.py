@@ -3,7 +3,8 @@
 ``python known_law.py`` prints its port and ends with its standard input. ``/law`` answers after 5 ms (90 %) or 60 ms (10 %),
 ``/slow`` after 150 ms, ``/stall`` at once, but it stands still for 0.8 s in every 2 s; ``/wall`` answers 429, ``/fail`` 500,
 ``/redirect`` 302 to ``/counts``; ``/cut`` breaks off in its body, ``/close`` closes without an answer, ``/never`` does not
-answer. ``GET /counts`` tells how many requests each path had, and which bodies and credentials came more than once.
+answer; ``/queue`` serves one after the other, 25 ms each, so that it can do 40 a second. ``GET /counts`` tells how many
+requests each path had, and which bodies and credentials came more than once.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ bodies: Counter[str] = Counter()
 credentials: Counter[str] = Counter()
 chance = random.Random(7)
 stalled = False
+turn = asyncio.Lock()
 
 
 async def answer(path: str) -> tuple[int, bytes, bool]:
     if path == "/law":
         await asyncio.sleep(0.060 if chance.random() < 0.1 else 0.005)
+    elif path == "/queue":
+        async with turn:
+            await asyncio.sleep(0.025)
     elif path == "/slow":
         await asyncio.sleep(0.150)
     elif path == "/stall":

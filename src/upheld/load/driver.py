@@ -1,29 +1,38 @@
 """Sends a plan by its schedule and counts. Runs in the child process only: it needs gevent.
 
 Each arrival is a greenlet of its own, started when it is due by the monotonic clock, and its latency counts from that moment:
-a request that had to wait because the service (or a connection) was busy has waited.
+a request that had to wait because the service (or a connection) was busy has waited. In the closed model a request is due when
+its user has time for it, so that a service that stalls is asked less: the figures are those of its users, not of arrivals.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import accumulate, count
 from typing import Any
 from urllib.parse import quote
 
 import gevent
 
-from upheld.load import histogram
-from upheld.load.counts import Counts
+from upheld.load import histogram, kept
+from upheld.load.counts import WINDOW, Counts
+from upheld.load.kept import Kept
+from upheld.load.metrics import Moment
 from upheld.load.plan import MEMBER, UNIQUE, UNIQUE_UPPER, Plan, Pressed, Renewal, Secrets, render
 from upheld.load.renewal import Credentials
 from upheld.load.schedule import schedule
 from upheld.load.traffic import Next, Traffic
 
 CANARY_PAUSE = 0.02
+NULL_PAUSE = 0.1
+"""Mean seconds between two requests that do nothing."""
+LOOKS_UP_EVERY = 0.2
+"""Seconds after which a pause between two arrivals notices that the run was shortened."""
+BEGINS_IN = 0.05
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -39,6 +48,11 @@ class Answer:
 
 Send = Callable[[str, str, Mapping[str, str], bytes | None, str], Answer]
 """method, path, headers, body, label → answer. May raise."""
+Request = tuple[str, str, dict[str, str], bytes | None]
+"""method, path, headers, body"""
+MASK = "***"
+SECRET = 4
+"""Characters from which on a spliced text is masked in what is kept; shorter ones would garble the rest."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,8 +65,17 @@ class Driver:
     """One run of one plan, or of this generator's part of it."""
 
     def __init__(
-        self, plan: Plan, secrets: Secrets, send: Send, *, generator: int = 0, generators: int = 1, namespace: str
+        self,
+        plan: Plan,
+        secrets: Secrets,
+        send: Send,
+        *,
+        generator: int = 0,
+        generators: int = 1,
+        namespace: str,
+        null: Callable[[], object] | None = None,
     ) -> None:
+        """``null`` asks, by the same way, somebody who answers at once: what that takes is noise of ours and of the machine."""
         self.plan = plan
         self.counts = [Counts() for _ in plan.operations]
         self.warm = Counts()
@@ -61,11 +84,13 @@ class Driver:
         self.stopped = ""
         self.most_in_flight = 0
         self._send = send
-        self._share = 1 / generators
+        self._null = null
+        self._generator, self._generators = generator, generators
         self._seed = f"{plan.seed}/{generator}"
         self._namespace = namespace
         self._unique = count()
-        self._traffic = Traffic(plan, generator=generator)
+        self._traffic = Traffic(plan, generator=generator, generators=generators)
+        self._kept = Kept(plan.keep, self._seed)
         self.credentials = Credentials(plan, secrets)
         self._renews = generator == 0
         self.tell: Callable[[str, Mapping[str, Any]], None] = lambda identity, known: None
@@ -73,28 +98,31 @@ class Driver:
         self._in_flight: set[_Arrival] = set()
         self._greenlets: set[gevent.Greenlet] = set()
         self._lateness: Counter[int] = Counter()
+        self._noise: Counter[int] = Counter()
         self._zero = 0.0
-        self._ended = 0.0
+        self._until = plan.warmup + plan.longest
+        """Second of the run at which arrivals end."""
+        self._closed = False
         self._cpu = 0.0
 
     # -- running ---------------------------------------------------------------------------------------------------------
 
-    def run(self) -> None:
+    def run(self, begins_in: float = BEGINS_IN) -> None:
         """Warm up, measure, drain. May be killed at any moment: `result` then tells what was measured until then."""
         # gevent's loop keeps a clock of its own, which has stood still since the imports; timers would end early by as much.
         gevent.get_hub().loop.update_now()
-        self._zero = time.monotonic() + 0.05
+        self._zero = time.monotonic() + begins_in
         self._cpu = time.process_time()
         beside = [gevent.spawn(self._watch_lateness)]
+        if self._null is not None:
+            beside.append(gevent.spawn(self._watch_noise, self._null))
         beside += [gevent.spawn(self._renew, renewal) for renewal in self.plan.renewals if self._renews]
         try:
-            rates = [operation.rate * self._share for operation in self.plan.operations]
-            total = self.plan.warmup + self.plan.seconds
-            for due, operation in schedule(rates, total, model=self.plan.arrivals, seed=self._seed):
-                self._wait_until(self._zero + due)
-                self._start(_Arrival(operation, due))
-            self._wait_until(self._zero + total)
-            self._ended = time.monotonic()
+            if self.plan.model == "open":
+                self._play_arrivals()
+            else:
+                self._play_users()
+            self._wait_until(self._zero + self._until, shortened=True)
             gevent.joinall(list(self._greenlets), timeout=self.plan.drain)
         except BaseException:
             self.stopped = "interrupted"
@@ -103,24 +131,73 @@ class Driver:
             gevent.killall(beside, block=False)
             self._close()
 
-    def _wait_until(self, moment: float) -> None:
+    def end(self, reason: str, at: float) -> None:
+        """End the arrivals at this second of the run; what was due before is waited for as ever. Later than planned is ignored."""
+        if at < self._until and not self._closed:
+            self._until, self.stopped = at, reason
+
+    def _play_arrivals(self) -> None:
+        rates = [operation.rate / self._generators for operation in self.plan.operations]
+        for due, operation in schedule(rates, self._until, model=self.plan.arrivals, seed=self._seed):
+            self._wait_until(self._zero + due, shortened=True)
+            if due >= self._until:
+                return
+            self._start(_Arrival(operation, due))
+
+    def _play_users(self) -> None:
+        mine = range(self._generator, self.plan.users, self._generators)
+        self._greenlets |= {gevent.spawn(self._be_a_user, number) for number in mine}
+
+    def _be_a_user(self, number: int) -> None:
+        chance = random.Random(f"{self.plan.seed}/user {number}")
+        weights = list(accumulate(operation.rate for operation in self.plan.operations))
+        every = self.plan.users / self.plan.rate
+        due = chance.random() * every
+        while True:
+            self._wait_until(self._zero + due, shortened=True)
+            now = time.monotonic() - self._zero
+            if max(due, now) >= self._until:
+                return
+            (operation,) = chance.choices(range(len(weights)), cum_weights=weights)
+            arrival = _Arrival(operation, now)
+            self._count(arrival)
+            self._play(arrival)
+            due = max(due + every, time.monotonic() - self._zero)
+
+    def _wait_until(self, moment: float, *, shortened: bool = False) -> None:
+        """``shortened``: or until the end of the arrivals, which may come nearer meanwhile."""
         # Again and again: a timer that starts while the loop's clock is behind ends early.
         while (left := moment - time.monotonic()) > 0:
+            if shortened:
+                left = min(left, self._zero + self._until - time.monotonic(), LOOKS_UP_EVERY)
+                if left <= 0:
+                    return
             gevent.sleep(left)
 
     def _start(self, arrival: _Arrival) -> None:
-        self._book_into(arrival).sent += 1
-        self._in_flight.add(arrival)
-        self.most_in_flight = max(self.most_in_flight, len(self._in_flight))
+        self._count(arrival)
         greenlet = gevent.spawn(self._play, arrival)
         self._greenlets.add(greenlet)
         greenlet.rawlink(self._greenlets.discard)
+
+    def _count(self, arrival: _Arrival) -> None:
+        self._book_into(arrival).sent += 1
+        self._in_flight.add(arrival)
+        self.most_in_flight = max(self.most_in_flight, len(self._in_flight))
 
     def _watch_lateness(self) -> None:
         while True:
             due = time.monotonic() + CANARY_PAUSE
             self._wait_until(due)
             self._late(time.monotonic() - due)
+
+    def _watch_noise(self, null: Callable[[], object]) -> None:
+        chance = random.Random(f"{self._seed}/null")
+        while True:
+            due = time.monotonic() + chance.uniform(0.5, 1.5) * NULL_PAUSE
+            self._wait_until(due)
+            null()
+            self._noise[histogram.key((time.monotonic() - due) * 1000)] += 1
 
     def _late(self, seconds: float) -> None:
         if time.monotonic() - self._zero >= self.plan.warmup:
@@ -129,7 +206,8 @@ class Driver:
     def _close(self) -> None:
         """Book what has no answer: older than its limit is over for certain; younger tells nothing and was never sent."""
         now = time.monotonic()
-        self._ended = self._ended or now
+        self._closed = True
+        self._until = min(self._until, now - self._zero)
         for arrival in self._in_flight:
             counts = self._book_into(arrival)
             if (now - self._zero - arrival.due) * 1000 > self.plan.operations[arrival.operation].limit_ms:
@@ -151,7 +229,11 @@ class Driver:
             self._in_flight.discard(arrival)
             self._book_into(arrival).sent -= 1
             return
-        answer = self._ask(operation, asked)
+        try:
+            request = self._render(operation, asked)
+            answer = self._send(*request, operation.name)
+        except Exception as error:  # a greenlet that dies would leave its request without an outcome
+            request, answer = None, Answer(0, type(error).__name__)
         latency = (time.monotonic() - self._zero - arrival.due) * 1000
         if arrival not in self._in_flight:
             return
@@ -159,14 +241,32 @@ class Driver:
         self._book(arrival, answer, latency)
         if 200 <= answer.status < 300:
             self._traffic.answered(arrival.operation, answer.body, asked.identity)
+        if request and answer.status and self._kept.wants(arrival.operation, answer.status):
+            self._keep(arrival, asked, request, answer, latency)
 
-    def _ask(self, operation: Pressed, asked: Next) -> Answer:
-        try:
-            return self._send(*self._render(operation, asked), operation.name)
-        except Exception as error:  # a greenlet that dies would leave its request without an outcome
-            return Answer(0, type(error).__name__)
+    def _keep(self, arrival: _Arrival, asked: Next, request: Request, answer: Answer, latency: float) -> None:
+        method, path, headers, body = request
+        secret = dict(self.credentials.headers(asked.identity))
+        sent = None if body is None else kept.text(body)
+        for text in self.credentials.texts(asked.template.person).values():
+            if len(text) >= SECRET:
+                sent = sent and sent.replace(text, MASK)
+        exchange = kept.Exchange(
+            operation=self.plan.operations[arrival.operation].name,
+            identity=asked.identity,
+            method=method,
+            path=path,
+            headers={name: value for name, value in headers.items() if name not in secret},
+            body=sent,
+            status=answer.status,
+            answer_headers=tuple(answer.headers.items()),
+            answer_body=kept.text(answer.body[: kept.BODY]),
+            due=arrival.due,
+            latency_ms=latency,
+        )
+        self._kept.keep(arrival.operation, exchange)
 
-    def _render(self, operation: Pressed, asked: Next) -> tuple[str, str, dict[str, str], bytes | None]:
+    def _render(self, operation: Pressed, asked: Next) -> Request:
         template, unique = asked.template, self._next_unique()
         values = {
             **self.credentials.texts(template.person),
@@ -227,37 +327,73 @@ class Driver:
     @property
     def measured(self) -> float:
         """Seconds of the measured part that are done."""
-        end = self._ended or time.monotonic()
-        return max(0.0, min(self.plan.seconds, end - self._zero - self.plan.warmup)) if self._zero else 0.0
+        now = time.monotonic() - self._zero
+        return max(0.0, min(self._until, now) - self.plan.warmup) if self._zero else 0.0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the warm-up began."""
+        return time.monotonic() - self._zero if self._zero else 0.0
+
+    def interim(self) -> tuple[dict[str, Counts], dict[str, list[int]], int, float]:
+        """What `upheld.load.workers.Interim` tells."""
+        slowest = max((operation.limit_ms for operation in self.plan.operations), default=0.0) / 1000
+        before = int(max(0.0, min(self._until, self.elapsed - slowest) - self.plan.warmup) / WINDOW)
+        late: dict[str, list[int]] = {}
+        oldest = self.elapsed
+        for arrival in self._in_flight:
+            oldest = min(oldest, arrival.due)
+            window = int((arrival.due - self.plan.warmup) / WINDOW)
+            if self.plan.warmup <= arrival.due and window < before:
+                late.setdefault(self.plan.operations[arrival.operation].name, []).append(window)
+        return self.by_name(), late, before, max(0.0, oldest - self.plan.warmup)
+
+    @property
+    def delay_ms(self) -> float:
+        """99th percentile of how late this generator was."""
+        return histogram.percentile(self._lateness, 0.99) or 0.0
+
+    @property
+    def noise_ms(self) -> float | None:
+        """95th percentile of a request that does nothing; None when none was asked."""
+        return histogram.percentile(self._noise, 0.95)
+
+    def by_name(self) -> dict[str, Counts]:
+        """Operation → its counts until now."""
+        return {operation.name: counts for operation, counts in zip(self.plan.operations, self.counts, strict=True)}
+
+    def moment(self) -> Moment:
+        """For the exposition."""
+        return Moment(self.by_name(), len(self._in_flight), self.delay_ms, self.noise_ms)
 
     def progress(self) -> dict[str, Any]:
         """Where the run is, for whoever shows it."""
         return {
-            "elapsed": round(time.monotonic() - self._zero, 3) if self._zero else 0.0,
+            "elapsed": round(self.elapsed, 3),
             "sent": self.warm.sent + sum(counts.sent for counts in self.counts),
             "samples": sum(counts.samples for counts in self.counts),
             "over": sum(counts.over for counts in self.counts),
             "errors": sum(counts.failed for counts in self.counts),
             "throttled": sum(counts.throttled for counts in self.counts),
             "in_flight": len(self._in_flight),
+            "delay_ms": self.delay_ms,
+            "noise_ms": self.noise_ms,
         }
 
     def result(self) -> dict[str, Any]:
         """Everything that the verdict needs."""
-        wall = time.monotonic() - self._zero if self._zero else 0.0
         return {
             "plan": self.plan.digest,
             "measured": self.measured,
             "stopped": self.stopped,
-            "delay_ms": histogram.percentile(self._lateness, 0.99) or 0.0,
-            "wall_seconds": wall,
+            "delay_ms": self.delay_ms,
+            "noise_ms": self.noise_ms,
+            "wall_seconds": self.elapsed,
             "cpu_seconds": time.process_time() - self._cpu,
             "most_in_flight": self.most_in_flight,
             "starved": dict(+self.starved),
             "renewals": self.credentials.to_json(),
             "warmup": self.warm.to_json(),
-            "operations": {
-                operation.name: counts.to_json()
-                for operation, counts in zip(self.plan.operations, self.counts, strict=True)
-            },
+            "kept": self._kept.to_json(),
+            "operations": {name: counts.to_json() for name, counts in self.by_name().items()},
         }

@@ -17,7 +17,7 @@ from upheld.load import protocol
 from upheld.load.plain import Plain, json_at
 
 REPO = Path(__file__).parents[3]
-OF_THE_CHILD = {"driver", "locustfile", "child"}
+OF_THE_CHILD = {"driver", "client", "nodes", "locustfile", "child"}
 MODULES = sorted(file.stem for file in (REPO / "src/upheld/load").glob("*.py") if file.stem not in OF_THE_CHILD)
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from upheld.verdict import Exit, LoadRun, Result, Run, Verdict
+from upheld.verdict import Exit, LatencyRow, LoadRun, Result, Run, Verdict
 
 RANK = {verdict: rank for rank, verdict in enumerate(
     (Verdict.BREACHED, Verdict.ADVISORY, Verdict.UNPROVEN, Verdict.WAIVED, Verdict.UPHELD, Verdict.NOT_APPLICABLE)
@@ -53,9 +53,33 @@ def waived(run: Run) -> list[Told]:
 
 
 def unproven(run: Run) -> list[Told]:
-    """Unproven promises by (reason, line to add), the largest group first."""
+    """Unproven promises by (reason, line to add), the largest group first. What was measured differs in its figures only."""
     kept = (result for result in run.results if result.verdict is Verdict.UNPROVEN and not result.flaky)
-    return sorted(_grouped(kept, lambda result: (result.reason, result.add)), key=lambda one: -len(one.results))
+    told = _grouped(kept, lambda result: (_kind(result.reason) if _is_measured(result) else result.reason, result.add))
+    return sorted(told, key=lambda one: -len(one.results))
+
+
+def because(told: Told) -> str:
+    """Why they are unproven; where their figures differ, those of the first."""
+    first = told.first
+    alike = all(result.reason == first.reason for result in told.results)
+    return first.reason if alike else f"{first.subject}: {first.reason}"
+
+
+def alike(rows: Iterable[LatencyRow]) -> list[list[LatencyRow]]:
+    """Rows of a load run whose reasons differ in their figures only."""
+    groups: dict[tuple[str, str], list[LatencyRow]] = {}
+    for row in rows:
+        groups.setdefault((row.verdict, _kind(row.reason)), []).append(row)
+    return list(groups.values())
+
+
+def _kind(reason: str) -> str:
+    return re.sub(r"\d[\d.,]*", "#", reason)
+
+
+def _is_measured(result: Result) -> bool:
+    return group_of(result.requirement) == "latency"
 
 
 def _by_cause(results: Iterable[Result]) -> list[Told]:

@@ -72,6 +72,7 @@ def render(run: Run) -> str:
         covered=digest.coverage(run),
         operations=_operations(run),
         load=run.load and {"run": run.load, "took": digest.duration(run.load.seconds), "rows": [_latency(row) for row in run.load.rows]},
+        because=digest.because,
         duration=digest.duration,
         noun=digest.noun,
         plural=digest.plural,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from upheld.report import digest, matrix, timeline
+from upheld.report import digest, latencies, matrix, timeline
 from upheld.report.clean import one_line, visible
 from upheld.report.digest import Told, plural
 from upheld.report.live import live
@@ -118,7 +118,7 @@ class _Page:
             first, count = told.first, len(told.results)
             of = first.id if count == 1 else f"{count} promises"
             self._line(("UNPROVEN", _COLOURS[Verdict.UNPROVEN]), ("  ", ""), (of, "bold" if count == 1 else ""))
-            self._field("because", first.reason, "dim")
+            self._field("because", digest.because(told), "dim")
             self._field("add", first.add, "dim")
             if count > 1:
                 self._field("of", self._listed(told), "dim")
@@ -132,8 +132,9 @@ class _Page:
     def _listed(self, told: Told) -> str:
         if self._verbose:
             return ", ".join(result.id for result in told.results)
-        names = told.requirements
-        return ", ".join(names[:_SHOWN]) + (f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        names, subjects = told.requirements, told.subjects
+        of, listed = ("", names) if len(names) > 1 else (f"{names[0]}: ", subjects)
+        return of + ", ".join(listed[:_SHOWN]) + (f", and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else "")
 
     def _waived(self) -> None:
         for told in digest.waived(self._run):
@@ -167,26 +168,42 @@ class _Page:
     def _load(self, load: LoadRun | None) -> None:
         if load is None:
             return
-        how = f"{load.rate:g}/s" if load.model == "open" else f"{load.users} users"
+        how = f"{load.rate:.3g}/s" if load.model == "open" else f"{load.users} users"
         self._line((f"load: {how} for {digest.duration(load.seconds)}, {load.model} model", "bold"))
         for note in (*(() if load.valid else (f"not valid: {load.reason}",)), *load.notes):
             self._field("NOTE  ", note, "bold yellow", indent=0)
-        head = ("operation", "class", "n", "p50", "p95", "p99", "limit", "verdict", "429", "errors")
-        rows = [_latency(row) for row in load.rows]
-        verdicts = [row.verdict for row in load.rows]
-        self._table(head, rows, left={0, 1, 7}, styles=[{7: _LOAD_COLOURS.get(verdict, "")} for verdict in verdicts])
-        undecided = [row for row in load.rows if row.verdict == "not decided"]
-        for row in load.rows:
-            if row.reason and (row not in undecided or self._verbose):
-                self._wrapped(f"{row.name}: {row.reason}", indent=2)
-        if undecided and not self._verbose:
-            these = plural(len(undecided), "row is", "rows are")
-            self._wrapped(
-                f"{len(undecided)} {these} not decided: too few requests to tell, either way. A longer run decides; --verbose and "
-                "the written reports tell how much longer each would take",
-                indent=2,
-            )
+        for said in latencies.surroundings(load):
+            self._wrapped(said, indent=2, hang=2)
+        self._latencies([row for group in latencies.groups(load) for row in group.all])
+        explained = {result.subject for result in self._run.results if result.reason or result.evidence}
+        for told in digest.alike([row for row in load.rows if row.reason and row.name not in explained]):
+            others = f" and {len(told) - 1} more" if len(told) > 1 else ""
+            self._wrapped(f"{told[0].name}{others}: {told[0].verdict}: {told[0].reason}", indent=2, hang=2)
         self._line()
+
+    def _latencies(self, rows: Sequence[LatencyRow]) -> None:
+        """A line a row where the screen is as wide, else two: name and verdict, and below them the figures."""
+        head = ["ms", "", "n", "p50", "p95", "", "p99", "target", "over", "", "429", "errors"]
+        table = [_latency(row) for row in rows]
+        used = [at for at in range(len(head)) if head[at] or any(cells[at] for cells in table)]
+        lines = [[cells[at] for at in used] for cells in (head, *table)]
+        styles = [
+            {0: "bold" if row.name.startswith(latencies.CLASS) else "", 1: _LOAD_COLOURS.get(row.verdict, "")}
+            for row in rows
+        ]
+        widest = sum(max(min(len(line[at]), _CELL) for line in lines) + 2 for at in range(len(used)))
+        if self._console.is_terminal and widest > self._console.width:
+            figures = self._aligned([["", *line[2:]] for line in lines], left=set(), styles=[{} for _ in rows])
+            for at, line in enumerate(figures):
+                if at:
+                    self._line((lines[at][0], styles[at - 1][0]), ("  ", ""), (lines[at][1], styles[at - 1][1]))
+                self._line(*line)
+        else:
+            self._table(lines[0], lines[1:], left={0, 1}, styles=styles)
+        said = "over: slower than the target, failed or unanswered; errors: failed or unanswered"
+        self._wrapped(f"in brackets: bounds, each 95 % sure; {said}", indent=2)
+        if any(latencies.LOST in cells for cells in table):
+            self._wrapped(f"{latencies.LOST}: so many had no good answer that no latency can be named", indent=2)
 
     def _groups(self) -> None:
         groups = digest.by_group(self._run)
@@ -310,17 +327,24 @@ class _Page:
     def _table(
         self, head: Sequence[str], rows: Sequence[Sequence[str]], *, left: set[int], styles: Sequence[dict[int, str]]
     ) -> None:
+        for line in self._aligned([head, *rows], left=left, styles=styles):
+            self._line(*line)
+
+    def _aligned(
+        self, rows: Sequence[Sequence[str]], *, left: set[int], styles: Sequence[dict[int, str]]
+    ) -> Iterable[list[tuple[str, str]]]:
+        """Lines of a table in spans; the first is its head."""
         from rich.cells import cell_len
 
-        cleaned = [[_clipped(one_line(cell)) for cell in row] for row in (head, *rows)]
-        widths = [max(cell_len(row[at]) for row in cleaned) for at in range(len(head))]
+        cleaned = [[_clipped(one_line(cell)) for cell in row] for row in rows]
+        widths = [max(cell_len(row[at]) for row in cleaned) for at in range(len(cleaned[0]))]
         for number, row in enumerate(cleaned):
             spans: list[tuple[str, str]] = []
             for at, cell in enumerate(row):
                 gap = " " * (widths[at] - cell_len(cell))
                 style = "dim" if number == 0 else styles[number - 1].get(at, "")
                 spans += [("  " if at else "", ""), (cell + gap if at in left else gap + cell, style)]
-            self._line(*spans)
+            yield spans
 
 
 def _columns(roles: Sequence[str], width: int) -> Iterable[list[str]]:
@@ -352,10 +376,22 @@ def _clipped(cell: str) -> str:
 
 
 def _latency(row: LatencyRow) -> tuple[str, ...]:
-    def ms(value: float | None) -> str:
-        return "–" if value is None else f"{value:,.0f}"
+    p95 = latencies.percentile(row, 0.95)
+
+    def within(said: str) -> str:
+        return f"({said})" if said else ""
 
     return (
-        row.name, row.latency_class, f"{row.sent:,}", ms(row.p50_ms), ms(row.p95_ms), ms(row.p99_ms),
-        f"p{row.quantile * 100:g} ≤ {row.limit_ms:,.0f} ms", row.verdict, str(row.throttled), str(row.errors),
-    )  # fmt: skip
+        row.name,
+        row.verdict,
+        f"{latencies.samples(row):,}",
+        latencies.value(latencies.percentile(row, 0.5)),
+        latencies.value(p95),
+        within(latencies.bounds(p95)),
+        latencies.value(latencies.percentile(row, 0.99)),
+        f"{row.limit_ms:,.0f}" if row.quantile == 0.95 else f"p{row.quantile * 100:g} {row.limit_ms:,.0f}",
+        latencies.share(row),
+        within(latencies.share_bounds(row)),
+        f"{row.throttled:,}",
+        f"{row.errors + row.unfinished:,}",
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from upheld.verdict import Evidence, LatencyRow, LoadRun, Result, Run, Verdict
+from upheld.verdict import Evidence, LatencyRow, LoadRun, LoadWorker, Percentile, Result, Run, Verdict
 
 NASTY = (
     "\x1b[31mred\x1b[0m \x1b]0;title\x07 </script><script>alert(1)</script> <img src=x onerror=alert(1)> [bold]b[/bold] "
@@ -129,13 +129,22 @@ def _results() -> list[Result]:
     ]
 
 
+def percentiles(p50: float, p95: float | None, p99: float | None) -> tuple[Percentile, ...]:
+    """With bounds a fifth away; none above what falls among failures."""
+    return tuple(
+        Percentile(quantile=quantile, ms=ms, low_ms=ms and ms * 0.8, high_ms=ms and ms * 1.2)
+        for quantile, ms in ((0.5, p50), (0.95, p95), (0.99, p99))
+    )
+
+
 def _row(**changes: Any) -> LatencyRow:
     fields: dict[str, Any] = {
         "name": "GET /api/v1/items", "latency_class": "crud", "limit_ms": 200.0, "quantile": 0.95,
         "sent": 1500, "ok": 1490, "over": 12, "errors": 1, "throttled": 9, "unfinished": 0,
         "p50_ms": 21.0, "p95_ms": 140.5, "p99_ms": 230.0, "verdict": "met",
         "series": tuple((second, 25, int(second % 7 == 0)) for second in range(60)),
-        "share_over_low": 0.004, "share_over_high": 0.014,
+        "share_over_low": 0.004, "share_over_high": 0.014, "design_effect": 1.8, "failures": (("500", 1),),
+        "percentiles": percentiles(21.0, 140.5, 230.0), "curve": ((0.0, 8.0), (0.5, 21.0), (0.95, 140.5), (0.999, 310.0)),
     }  # fmt: skip
     return LatencyRow(**(fields | changes))
 
@@ -148,17 +157,27 @@ def _load() -> LoadRun:
         users=20,
         valid=True,
         notes=("the generator used 38 % of one core",),
+        delay_ms=3.2,
+        noise_ms=1.1,
+        workers=tuple(
+            LoadWorker(name=str(at), sent=3000 + at, cpu_seconds=6.5, wall_seconds=65.0, delay_ms=3.2) for at in range(2)
+        ),
         rows=(
             _row(),
             _row(
                 name="GET /api/v1/reports/sales", latency_class="complex", limit_ms=500.0, verdict="missed", over=300,
                 p50_ms=340.0, p95_ms=910.0, p99_ms=1800.0, share_over_low=0.17, share_over_high=0.24,
+                percentiles=percentiles(340.0, 910.0, 1800.0),
+                curve=((0.0, 90.0), (0.5, 340.0), (0.95, 910.0), (0.99, 1800.0), (0.999, None)),
                 series=tuple((second, 25, min(25, second // 6)) for second in range(60)),
                 reason="20 % of the answers took longer than 500 ms",
             ),
-            _row(name="class auth", latency_class="auth", limit_ms=1000.0, verdict="not decided", p95_ms=980.0),
+            _row(name="class auth", latency_class="auth", limit_ms=1000.0, verdict="not decided", p95_ms=980.0,
+                 percentiles=(Percentile(quantile=0.95, ms=980.0, low_ms=700.0),), curve=(),
+                 reason="0.80% of 1491 over 1000 ms, too near; about 41 s more would decide"),
             _row(name=NASTY, latency_class="crud", verdict="invalid", p50_ms=None, p95_ms=None, p99_ms=None, sent=0, ok=0,
-                 over=0, series=(), share_over_low=None, share_over_high=None, reason="no answer"),
+                 over=0, series=(), share_over_low=None, share_over_high=None, percentiles=(), curve=(), failures=(),
+                 design_effect=None, throttled=0, errors=0, reason="no answer"),
         ),
     )  # fmt: skip
 

@@ -108,11 +108,62 @@ def test_coverage_names_what_was_not_reached(rich_run: Run) -> None:
     assert "2 of 4 operations reached a 2xx; not reached: DELETE /api/v1/items/{id}, " in printed(rich_run)
 
 
-def test_the_load_table(rich_run: Run) -> None:
-    lines = printed(rich_run).splitlines()
-    row = next(line for line in lines if line.startswith("GET /api/v1/reports/sales"))
-    assert row.split()[2:9] == ["complex", "1,500", "340", "910", "1,800", "p95", "≤"]
-    assert row.split()[-3:] == ["missed", "9", "1"]
+def load_table(run: Run, width: int = 120, *, tty: bool = False) -> list[str]:
+    lines = printed(run, width, tty=tty).splitlines()
+    return lines[next(at for at, line in enumerate(lines) if "load:" in line) :]
+
+
+def test_the_load_table_has_no_percentile_without_number_and_bounds(rich_run: Run) -> None:
+    head, row = (
+        next(line for line in load_table(rich_run) if line.startswith(start)) for start in ("ms ", "GET /api/v1/rep")
+    )
+    assert head.split() == ["ms", "n", "p50", "p95", "p99", "target", "over", "429", "errors"]
+    assert " ".join(row.split()) == (
+        "GET /api/v1/reports/sales missed 1,491 340 910 (728–1,092) 1,800 500 20 % (17–24) 9 1"
+    )
+
+
+def test_on_a_narrow_screen_figures_stand_below_their_row(rich_run: Run) -> None:
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in load_table(rich_run, 80, tty=True)]
+    at = lines.index("GET /api/v1/reports/sales  missed")
+    assert " ".join(lines[at + 1].split()) == "1,491 340 910 (728–1,092) 1,800 500 20 % (17–24) 9 1"
+    assert max(len(line) for line in lines[at : at + 2]) <= 80
+
+
+def test_a_percentile_among_failures_is_no_number(rich_run: Run) -> None:
+    assert rich_run.load is not None
+    row = replace(rich_run.load.rows[0], percentiles=(), p99_ms=None)
+    lines = load_table(replace(rich_run, load=replace(rich_run.load, rows=(row,))))
+    line = next(line for line in lines if line.startswith(row.name))
+    assert " ".join(line.split()).endswith("21 140 ∞ 200 0.80 % (0.40–1.4) 9 1")
+    assert "  ∞: so many had no good answer that no latency can be named" in lines
+
+
+def test_the_generator_is_told_beside_its_figures(rich_run: Run) -> None:
+    text = "\n".join(load_table(rich_run))
+    assert "the generator was at most 3.2 ms late itself for 99 of 100 requests" in text
+    assert "noise floor: 95 of 100 requests that do nothing took at most 1.1 ms" in text
+    assert "2 generator processes sent 6,001 requests: 0 sent 3,000 (3.2 ms late, 10% of a processor)" in text
+
+
+def test_why_a_row_was_not_met_is_told_once(rich_run: Run, make_result: MakeResult) -> None:
+    assert rich_run.load is not None
+    rows = tuple(
+        replace(rich_run.load.rows[2], name=f"GET /{at}", reason=f"{at}.5% of 40 over; {at} s more would decide")
+        for at in range(3)
+    )
+    unknown = replace(rich_run, results=(), load=replace(rich_run.load, rows=rows))
+    assert "  GET /0 and 2 more: not decided: 0.5% of 40 over; 0 s more would decide" in load_table(unknown)
+    results = (
+        make_result(Verdict.UNPROVEN, requirement="latency/p95", subject=row.name, reason=row.reason) for row in rows
+    )
+    text = printed(replace(unknown, results=tuple(results)))
+    assert text.count("more would decide") == 1
+    assert (
+        "UNPROVEN  3 promises\n"
+        "  because    GET /0: 0.5% of 40 over; 0 s more would decide\n"
+        "  of         latency/p95: GET /0, GET /1, GET /2\n"
+    ) in text
 
 
 def test_everything_with_verbose(rich_run: Run) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,13 +15,13 @@ from upheld.exchange import Session
 from upheld.load.outcome import load_run
 from upheld.load.plan import Plan, Secrets
 from upheld.load.prepare import prepared
-from upheld.load.process import generate
+from upheld.load.process import Elsewhere, generate, work
 from upheld.verdict import Listener, LoadRun, silent
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
 
-__all__ = ["prepared", "run_load", "save_plan"]
+__all__ = ["Elsewhere", "prepared", "run_load", "save_plan", "work"]
 
 
 def run_load(
@@ -34,16 +35,21 @@ def run_load(
     listener: Listener = silent,
     seed: int = 0,
     workers: int = 0,
+    elsewhere: Elsewhere | None = None,
+    closed_users: int = 0,
+    metrics_port: int | None = None,
     stop: threading.Event | None = None,
 ) -> LoadRun:
     """Press for ``seconds`` (after a warm-up) at ``rate`` requests a second; both from ``load:`` when None.
 
     ``profile`` says whether the target runs as shipped, so that its quotas bound the rate, or with raised limits. ``stop``, set
-    by another thread, ends the load as Ctrl-C does: what was measured until then is judged.
-    Raises `TargetUnreachable`, `SetupError`, and `UsageError` for ``workers``: one generator process is all there is yet.
+    by another thread, ends the load as Ctrl-C does: what was measured until then is judged. ``workers`` processes share it, here
+    or ``elsewhere``; ``metrics_port`` of loopback tells the counts while it runs. With ``closed_users`` it is the closed model: so
+    many users ask one after the other, paced to the rate, and a service that stalls is asked less.
+    Raises `TargetUnreachable`, `SetupError`, and `UsageError` for workers that are not as many as they must be.
     """
-    if workers:
-        raise UsageError("the load is judged from one generator process in this version; leave --workers out")
+    if workers < 0 or (elsewhere and not workers):
+        raise UsageError("say how many workers share the load: --workers 2")
     stop = stop or threading.Event()
     with prepared(
         contract,
@@ -59,7 +65,11 @@ def run_load(
         users = max(1, len(plan.identities))
         if not plan.operations:
             return load_run(plan, None, users=users, trouble="no operation of the contract can be pressed on")
-        result, trouble = generate(plan, secrets, listener, stop)
+        if closed_users:
+            plan = replace(plan, model="closed", users=closed_users)
+        result, trouble = generate(
+            plan, secrets, listener, stop, workers=workers, elsewhere=elsewhere, metrics_port=metrics_port
+        )
     return load_run(plan, result, users=users, trouble=trouble)
 
 

@@ -29,6 +29,11 @@ class Running(ABC):
         """The last lines that it wrote; empty when it is not ours to read."""
         return ""
 
+    @property
+    def memory(self) -> int | None:
+        """Octets that all its processes hold in memory, pages that they share counted in each; None when it is not ours, or unknown."""
+        return None
+
     @abstractmethod
     def alive(self) -> bool:
         """It still runs (if we started it) or still answers (if we did not). Never raises."""

@@ -109,6 +109,10 @@ class _Started(Running):
     def output(self) -> str:
         return self._process.output() if self._process else self._last_words
 
+    @property
+    def memory(self) -> int | None:
+        return self._process.memory if self._process else None
+
     def alive(self) -> bool:
         return self._process is not None and self._process.returncode is None
 

@@ -57,6 +57,16 @@ class Process:
         return shim.descendants(self._shim.pid)
 
     @property
+    def memory(self) -> int | None:
+        """Resident octets of `pids` together; None where there is no /proc."""
+        pages = 0
+        for pid in self.pids:
+            # One of them may have ended just now.
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                pages += int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") or None
+
+    @property
     def returncode(self) -> int | None:
         """As `subprocess.Popen.returncode`: None while anything of it runs, negative for the signal that ended it."""
         code = self._shim.poll()

@@ -60,6 +60,23 @@ def test_the_port_stands_in_the_line_and_in_the_environment() -> None:
     assert f"port-{port}:" in running.output
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="without /proc nobody knows")
+def test_it_knows_how_much_memory_all_of_it_holds() -> None:
+    hold = "import sys, time; held = bytearray(int(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    script = (
+        "import http.server, os, subprocess, sys\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {hold!r}, '40000000'], stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\n"
+        "http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler).serve_forever()"
+    )
+    target = Command([sys.executable, "-c", script])
+    with target as running:
+        assert running.memory is not None
+        # The child's forty megabytes too.
+        assert 40_000_000 < running.memory < 400_000_000
+    assert running.memory is None
+
+
 def test_a_sequence_is_run_without_a_shell() -> None:
     with Command([sys.executable, "-S", "-m", "http.server", "{port}", "--bind", "127.0.0.1"]) as running:
         assert running.alive()

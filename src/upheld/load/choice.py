@@ -5,16 +5,17 @@ An operation that refuses its request on a quiet service would be measured refus
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from upheld.errors import SetupError
 from upheld.exchange import Response, Session
+from upheld.load.corpus import Corpus
 from upheld.load.members import Members, describe
-from upheld.load.plan import Template
+from upheld.load.plan import MAKER, Template
 from upheld.load.rates import Demand, weight
-from upheld.load.templates import MEMBER_MARK, CannotMake, sign_in, templates
+from upheld.load.templates import MEMBER_MARK, CannotMake, sign_in, templates, unusual
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation, Resource
@@ -29,15 +30,23 @@ class Chosen:
     demand: Demand
     templates: tuple[Template, ...]
     id_pointer: str = ""
+    odd: tuple[Template, ...] = ()
+    recent: tuple[Template, ...] = ()
+    reads: str = ""
 
 
 class Chooser:
     """Goes through a contract's operations. Raises `SetupError` when the service is not what the contract describes."""
 
-    def __init__(self, contract: Contract, members: Members, *, copies: int) -> None:
+    def __init__(
+        self, contract: Contract, members: Members, *, copies: int, corpus: Corpus | None = None, odd: int = 0
+    ) -> None:
+        """``corpus`` has unusual requests, of which ``odd`` of each operation are tried at most."""
         self.contract = contract
         self.members = members
         self._copies = copies
+        self._corpus = corpus or {}
+        self._odd_each = odd
         self._answers: list[int] = []
 
     def choose(self, operation: Operation) -> Chosen:
@@ -95,16 +104,19 @@ class Chooser:
 
     def _alone(self, operation: Operation, callers: tuple[str, ...]) -> Chosen:
         """It names no member: a list, a creation, a report."""
-        made = self._varied(operation, [(caller, {}) for caller in callers])
+        cases: list[tuple[str, Mapping[str, str]]] = [(caller, {}) for caller in callers]
+        made = self._varied(operation, cases)
         resource = next((r for r in self.contract.resources if r.create == operation), None)
         if resource is not None:
             if operation.label in self.members.refused:
                 raise CannotMake(self.members.refused[operation.label])
-            return Chosen(Demand(operation, callers, makes=resource.collection), made, resource.id_pointer)
+            maker, outer = callers[0], cases[0][1]
+            odd = self._odd(operation, cases, lambda answer: self.members.adopt(resource, maker, outer, answer))
+            return Chosen(Demand(operation, callers, makes=resource.collection), made, resource.id_pointer, odd)
         self._try(operation, made[0])
         if not operation.safe:
             self._try(operation, made[-1], again=True)
-        return Chosen(Demand(operation, callers), made)
+        return Chosen(Demand(operation, callers), made, odd=self._odd(operation, cases))
 
     def _on_members(self, operation: Operation, family: Resource, callers: tuple[str, ...]) -> Chosen:
         """It looks at or changes a member, which stays."""
@@ -128,7 +140,21 @@ class Chooser:
             self._try(operation, made[0])
             if change:
                 self._try(operation, made[0], again=True)
-        return Chosen(Demand(operation, tuple(who for who in callers if who in makers)), made)
+        demand = Demand(operation, tuple(who for who in callers if who in makers))
+        if change:
+            # An unusual change of what others need (a price, a stock of 0) would make their requests fail.
+            return Chosen(demand, made)
+        recent = self._recent(operation, family, demand.callers)
+        return Chosen(demand, made, odd=self._odd(operation, usable), recent=recent, reads=family.collection)
+
+    def _recent(self, operation: Operation, family: Resource, callers: tuple[str, ...]) -> tuple[Template, ...]:
+        """Reads of what the load itself has just made, where that is no more for one identity than for another."""
+        makers = self.members.callers(family.create) if family.create is not None else ()
+        if operation.path.count("{") != 1 or not makers or (family.owned and set(makers) != set(callers)):
+            return ()
+        ids = {family.id_parameter: MEMBER_MARK}
+        identities = (MAKER,) if family.owned else callers
+        return tuple(t for who in identities for t in templates(self.contract, operation, identity=who, ids=ids))
 
     def _taking(
         self, operation: Operation, family: Resource, callers: tuple[str, ...], why: str, *, tried: bool = False
@@ -145,7 +171,7 @@ class Chooser:
             identity, ids = spare
             self._try(operation, templates(self.contract, operation, identity=identity, ids=ids)[0])
         # What is owned only its maker may take; the maker's name comes with the member.
-        identities = ("",) if family.owned else callers
+        identities = (MAKER,) if family.owned else callers
         ids = {family.id_parameter: MEMBER_MARK}
         made = tuple(
             template
@@ -194,6 +220,27 @@ class Chooser:
                 )
             )
         return tuple(made)
+
+    def _odd(
+        self,
+        operation: Operation,
+        cases: Sequence[tuple[str, Mapping[str, str]]],
+        made: Callable[[Response], None] = lambda answer: None,
+    ) -> tuple[Template, ...]:
+        """Unusual requests for these (caller, path values), those that the quiet service answers 2xx."""
+        found: list[Template] = []
+        caller, ids = cases[0]
+        tried = self._corpus.get(operation.label, ())[: self._odd_each]
+        for number, case in enumerate(tried):
+            known = self.members.known(number)
+            for trial in unusual(self.contract, operation, [case], identity=caller, ids=ids, known=known):
+                answer = self.members.ask(operation, trial)
+                if not answer.ok:
+                    continue
+                made(answer)
+                who, where = cases[number % len(cases)]
+                found += unusual(self.contract, operation, [case], identity=who, ids=where, known=known)
+        return tuple(dict.fromkeys(found))
 
     def _try(self, operation: Operation, template: Template, *, again: bool = False) -> Response:
         response = self.members.ask(operation, template)

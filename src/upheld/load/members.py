@@ -6,8 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
-from upheld.exchange import Response, Session
+from upheld.exchange import Exchange, Headers, Request, Response, Session
 from upheld.load.plain import Plain, json_at
 from upheld.load.plan import MEMBER, UNIQUE, UNIQUE_UPPER, Secrets, Template, render
 from upheld.load.templates import CannotMake, templates
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 ROUNDS = 3
 _ID_NAMES = ("id", "uuid", "key", "slug", "name", "pk")
-Spend = Callable[["Operation", str], None]
-"""Told of every request that is sent: the operation, and as whom."""
+Hear = Callable[[Exchange], None]
+"""Told of every exchange with the quiet service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Members:
         *,
         namespace: str,
         each: int,
+        hear: Hear = lambda exchange: None,
     ) -> None:
         self.contract = contract
         self.sessions = sessions
@@ -58,6 +60,8 @@ class Members:
         """(label, identity) → requests sent."""
         self._http = http
         self._secrets = secrets
+        self._hear = hear
+        self._by_name = {session.name: session for session in sessions}
         self.namespace = namespace
         self._count = 0
         self._all: dict[str, list[Member]] = defaultdict(list)
@@ -80,11 +84,17 @@ class Members:
         headers = {name: render(value, values) for name, value in template.headers}
         headers.update(tuple(pair) for pair in self._secrets.get(who, {}).get("headers", ()))
         body = None if template.body is None else render(template.body, values).encode()
+        target = render(template.path, values)
         before = self._http.sent
         try:
-            return self._http.ask(operation.method, render(template.path, values), headers, body)
+            response = self._http.ask(operation.method, target, headers, body)
         finally:
             self.spent[operation.label, who] += self._http.sent - before
+        path, _, query = target.partition("?")
+        pairs = tuple(parse_qsl(query, keep_blank_values=True))
+        asked = Request(operation.method, path, pairs, Headers(headers), body, self._by_name.get(who), operation.label)
+        self._hear(Exchange(asked, response, phase="load", source=f"quiet {self._count}"))
+        return response
 
     def callers(self, operation: Operation) -> tuple[str, ...]:
         """Names of the sessions that may call it; ``("",)`` where no credentials are needed, none where nobody may."""
@@ -169,6 +179,12 @@ class Members:
         self._all[resource.collection].append(member)
         self._made.append((resource, member))
         return member
+
+    def adopt(self, resource: Resource, identity: str, outer: Mapping[str, str], response: Response) -> None:
+        """What a trial made, though it is not to be used, is discarded in the end."""
+        found = json_at(response, resource.id_pointer)
+        if isinstance(found, (str, int)):
+            self._made.append((resource, Member(identity, found, {**outer, resource.id_parameter: str(found)}, True)))
 
     def forget(self, resource: Resource, member: Member) -> None:
         """It is about to be spoiled: nobody else shall use it. It is still discarded in the end."""

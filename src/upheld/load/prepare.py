@@ -5,20 +5,24 @@ from __future__ import annotations
 import secrets as entropy
 import string
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from upheld.errors import TargetUnreachable
 from upheld.exchange import Session
 from upheld.load.choice import Chooser, Chosen, sessions_in_use
-from upheld.load.members import Members
+from upheld.load.corpus import Corpus
+from upheld.load.members import Hear, Members
 from upheld.load.plain import Plain
-from upheld.load.plan import Arrivals, LeftOut, Plan, Pressed, Secrets
-from upheld.load.rates import shares, within_quotas
+from upheld.load.plan import Arrivals, Plan, Pressed, Secrets
+from upheld.load.rates import Demand, identities_for, shares, within_quotas
+from upheld.load.renewal import Credentials
 from upheld.load.templates import CannotMake, secrets_of
-from upheld.verdict import Listener, Progress, silent
+from upheld.load.tokens import by_login, renewing
+from upheld.verdict import LeftOut, Listener, Progress, silent
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation
@@ -31,6 +35,13 @@ USERS_RATE = 1.0
 """Requests a second of one user, where the contract gives users and no rate."""
 EACH_RAISED, EACH_SHIPPED = 10, 2
 """Members that are made of each kind; few where quotas are in force."""
+ODD_RAISED, ODD_SHIPPED = 10, 2
+"""Unusual requests of each operation that are tried."""
+LEAST = 10.0
+"""Seconds before which no load of the duration auto ends: caches and connection pools are not what they will be."""
+
+Length = float | Literal["auto"]
+"""Seconds of the measured part, or as long as it takes."""
 
 
 @contextmanager
@@ -39,16 +50,19 @@ def prepared(
     base_url: str,
     sessions: Sequence[Session],
     *,
-    seconds: float | None = None,
+    seconds: Length | None = None,
     rate: float | None = None,
     profile: Literal["raised", "shipped"] = "shipped",
     listener: Listener = silent,
     seed: int = 0,
     stop: threading.Event | None = None,
     keep: bool = False,
+    corpus: Corpus | None = None,
+    hear: Hear = lambda exchange: None,
 ) -> Iterator[tuple[Plan, Secrets]]:
     """The plan and its secrets; on leaving, what was made for it is deleted again where the contract offers that, unless
-    ``keep`` says that the plan is for later.
+    ``keep`` says that the plan is for later. ``corpus`` has unusual requests beside the usual ones; ``hear`` is told of every
+    exchange with the quiet service.
 
     Raises `TargetUnreachable`, and `SetupError` when the service is not what the contract describes.
     """
@@ -58,11 +72,12 @@ def prepared(
     namespace = "".join(entropy.choice(string.ascii_lowercase) for _ in range(6))
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(base_url))
     used = sessions_in_use(sessions)
-    known: Secrets = {session.name: secrets_of(session) for session in used}
+    known: dict[str, Mapping[str, Any]] = {session.name: secrets_of(session) for session in used}
     each = EACH_RAISED if profile == "raised" else EACH_SHIPPED
     # Waits for a quota end with the load.
+    plan: Plan | None = None
     with Plain(origin, sleep=(stop or threading.Event()).wait) as http:
-        members = Members(contract, used, http, known, namespace=namespace, each=each)
+        members = Members(contract, used, http, known, namespace=namespace, each=each, hear=hear)
         try:
             plan = make_plan(
                 contract,
@@ -73,6 +88,7 @@ def prepared(
                 profile=profile,
                 seed=seed,
                 listener=listener,
+                corpus=corpus,
             )
             needed = {name: known[name] for name in plan.identities}
             yield plan, needed
@@ -81,7 +97,22 @@ def prepared(
                 listener(Progress("step", "load: deleting what was made for it"))
                 with suppress(TargetUnreachable):
                     http.patience = 0
+                    if plan is not None and plan.renewals:
+                        known.update(_signed_in_again(contract, plan, known, used, http))
                     members.discard_all()
+
+
+def _signed_in_again(
+    contract: Contract, plan: Plan, known: Secrets, sessions: Sequence[Session], http: Plain
+) -> Secrets:
+    """New tokens for those whose own may have ended during the load; its renewals stayed with the generator."""
+    credentials = Credentials(plan, known)
+    renewed = {renewal.identity for renewal in plan.renewals}
+    for session in sessions:
+        if session.name in renewed and (renewal := by_login(contract, session)) is not None:
+            answer = http.ask(*credentials.request(renewal, ""))
+            credentials.book(renewal, answer.status, answer.headers, answer.body)
+    return {name: credentials.of(name) for name in credentials.renewed}
 
 
 def make_plan(
@@ -89,18 +120,23 @@ def make_plan(
     members: Members,
     *,
     origin: str,
-    seconds: float,
+    seconds: Length,
     rate: float,
     profile: Literal["raised", "shipped"],
     seed: int,
     listener: Listener = silent,
+    corpus: Corpus | None = None,
 ) -> Plan:
     """The plan, made by asking the service through ``members``."""
-    warmup = min(WARMUP, seconds / 6)
-    limits = _limits(contract)
+    load = contract.policy.load
+    longest = load.longest if seconds == "auto" else seconds
+    least = min(LEAST, longest) if seconds == "auto" else longest
+    warmup = min(WARMUP, longest / 6)
+    raised = profile == "raised" or not contract.rate_rules
     listener(Progress("step", "load: making members to work on"))
     members.make_all()
-    chooser = Chooser(contract, members, copies=round(rate * (seconds + warmup)))
+    copies, odd = round(rate * (longest + warmup)), ODD_RAISED if raised else ODD_SHIPPED
+    chooser = Chooser(contract, members, copies=copies, corpus=corpus, odd=odd)
     chosen: list[Chosen] = []
     left_out: list[LeftOut] = []
     for number, operation in enumerate(contract.operations):
@@ -110,91 +146,108 @@ def make_plan(
         try:
             chosen.append(chooser.choose(operation))
         except CannotMake as cannot:
-            kind = contract.latency_class(operation)
-            left_out.append(LeftOut(operation.label, kind, limits[kind], str(cannot), cannot.add))
+            left_out.append(_left_out(contract, operation, str(cannot), cannot.add))
     chooser.check()
     demands = [item.demand for item in chosen]
     rates = shares(contract, demands, rate)
+    callers = {who for demand in demands for who in demand.callers}
+    kept_up = renewing(contract, [s for s in members.sessions if s.name in callers], warmup + longest, time.time())
     arrivals: Arrivals = "poisson"
     notes: list[str] = []
-    if profile == "shipped" and contract.rate_rules:
-        allowed = within_quotas(contract, demands, rates, members.spent)
+    if not raised:
+        allowed = within_quotas(contract, demands, rates, members.spent + kept_up.spent)
         if sum(allowed) < sum(rates) * 0.999:
-            notes.append(
-                f"the rate limits allow {sum(allowed):.3g}/s of {rate:g}/s with {len(members.sessions)} identities "
-                "from one address; start the target with raised limits (target.profiles.raised) for the full rate"
-            )
+            notes.append(_bound(contract, demands, rates, allowed, members))
         # A burst would break a quota that the mean keeps.
         rates, arrivals = allowed, "even"
-    pressed = tuple(_pressed(contract, item, own, limits) for item, own in zip(chosen, rates, strict=True) if own > 0)
+    pressed = tuple(_pressed(contract, item, own) for item, own in zip(chosen, rates, strict=True) if own > 0)
     starved = [item.demand.operation for item, own in zip(chosen, rates, strict=True) if own <= 0]
-    left_out += [_without_quota(contract, operation, limits) for operation in starved]
-    notes += _forecast(contract, pressed, seconds, warmup)
+    left_out += [_left_out(contract, operation, _why_starved(contract, operation)) for operation in starved]
+    notes += [*_forecast(pressed, longest), *kept_up.notes]
     return Plan(
         contract=contract.name,
         base_url=origin,
         seed=seed,
-        seconds=seconds,
+        seconds=longest,
+        least=least,
+        longest=longest,
         warmup=warmup,
-        drain=_drain(max(limits.values()) / 1000),
+        drain=_drain(max((item.limit_ms for item in pressed), default=1000.0) / 1000),
         arrivals=arrivals,
-        max_error_rate=contract.policy.load.max_error_rate,
+        max_error_rate=load.max_error_rate,
         operations=pressed,
-        pools={item.takes: () for item in pressed if item.takes},
+        pools={name: () for item in pressed for name in (item.takes, item.reads) if name},
         left_out=tuple(left_out),
         notes=tuple(notes),
+        model=load.model,
+        users=load.users if load.model == "closed" else 0,
+        keep=load.check_every,
+        renewals=kept_up.renewals,
     )
 
 
-def _drain(longest: float) -> float:
-    """Seconds to wait for late answers: beyond any limit, so that whatever is missing then is over it."""
-    return max(5.0, longest + 1.0, min(30.0, 3 * longest))
+def _left_out(contract: Contract, operation: Operation, reason: str, add: str = "") -> LeftOut:
+    limit_ms = 1000 * contract.latency_target(operation)
+    return LeftOut(operation.label, contract.latency_class(operation), limit_ms, reason, add)
 
 
-def _limits(contract: Contract) -> Mapping[str, float]:
-    """Milliseconds by class."""
-    latency = contract.policy.latency
-    return {"crud": latency.crud * 1000, "complex": latency.complex * 1000, "auth": latency.auth * 1000}
+def _bound(
+    contract: Contract, demands: Sequence[Demand], rates: Sequence[float], allowed: Sequence[float], members: Members
+) -> str:
+    """That the quotas bind, and what would help."""
+    needed, shared = identities_for(contract, demands, rates)
+    said = (
+        f"the rate limits allow {sum(allowed):.3g}/s of {sum(rates):.3g}/s with {len(members.sessions)} identities "
+        "from one address; start the target with raised limits (target.profiles.raised) for the full rate"
+    )
+    if needed > len(members.sessions):
+        said += f", or give it {needed} identities"
+    if shared:
+        said += f"; {', '.join(shared)}: no number of identities raises that"
+    return said
 
 
-def _pressed(contract: Contract, item: Chosen, rate: float, limits: Mapping[str, float]) -> Pressed:
+def _why_starved(contract: Contract, operation: Operation) -> str:
+    rule = contract.rate_rule(operation)
+    return (
+        f"the set-up alone used up its quota ({rule.label})"
+        if rule
+        else "nothing is made for it to use up; see load.weights"
+    )
+
+
+def _pressed(contract: Contract, item: Chosen, rate: float) -> Pressed:
     operation = item.demand.operation
-    kind = contract.latency_class(operation)
     return Pressed(
         name=operation.label,
         method=operation.method,
-        latency_class=kind,
-        limit_ms=limits[kind],
+        latency_class=contract.latency_class(operation),
+        limit_ms=1000 * contract.latency_target(operation),
+        own_target=any(contract.matches(pattern, operation) for pattern in contract.policy.latency.ops),
         quantile=QUANTILE,
         rate=rate,
         templates=item.templates,
         makes=item.demand.makes,
         id_pointer=item.id_pointer,
         takes=item.demand.takes,
+        odd=item.odd,
+        reads=item.reads if item.recent else "",
+        recent=item.recent,
     )
 
 
-def _without_quota(contract: Contract, operation: Operation, limits: Mapping[str, float]) -> LeftOut:
-    kind = contract.latency_class(operation)
-    rule = contract.rate_rule(operation)
-    reason = (
-        f"the set-up alone used up its quota ({rule.label})"
-        if rule
-        else "nothing is made for it to use up; see load.weights"
-    )
-    return LeftOut(operation.label, kind, limits[kind], reason)
+def _forecast(pressed: Sequence[Pressed], seconds: float) -> list[str]:
+    """Which operations will have too few samples."""
+    few = [item for item in pressed if item.rate * seconds < FEWEST]
+    if not few:
+        return []
+    longest = max(FEWEST / item.rate for item in few)
+    return [
+        f"{len(few)} of {len(pressed)} operations get fewer than {FEWEST} requests in {seconds:g} s, the least for a "
+        f"verdict of their own; {longest:.0f} s would do for all. Their classes are judged together"
+    ]
 
 
-def _forecast(contract: Contract, pressed: Sequence[Pressed], seconds: float, warmup: float) -> list[str]:
-    """What can be known before: which operations will have too few samples, and whether the tokens last."""
-    notes = []
-    if few := [item for item in pressed if item.rate * seconds < FEWEST]:
-        longest = max(FEWEST / item.rate for item in few)
-        notes.append(
-            f"{len(few)} of {len(pressed)} operations get fewer than {FEWEST} requests in {seconds:g} s, the least for a "
-            f"verdict of their own; {longest:.0f} s would do for all. Their classes are judged together"
-        )
-    life = contract.policy.auth.jwt.access_ttl
-    if life and warmup + seconds > 0.8 * life:
-        notes.append(f"access tokens live {life:g} s and this load does not renew them: it may outlast them")
-    return notes
+def _drain(longest: float) -> float:
+    """Seconds to wait for late answers: beyond any limit, so that whatever is missing then is over it."""
+    return max(5.0, longest + 1.0, min(30.0, 3 * longest))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ RESERVE = 0.1
 HASHING = 1.0
 """Most calls a second of an operation that hashes a password, unless load.weights names it: one takes a quarter of a second of
 a processor by design, and its promise is about waiting, not about throughput."""
-FEWER = 0.8
-"""Things are used up at this share of the rate at which they are made."""
+FEWER = 0.7
+"""Things are used up at this share of the rate at which they are made: of the rest some are only read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,24 @@ def within_quotas(
         rate * min((factor[key] for key in _keys(contract, demand.operation, demand.callers, rules)), default=1.0)
         for demand, rate in zip(demands, rates, strict=True)
     ]
+
+
+def identities_for(contract: Contract, demands: Sequence[Demand], rates: Sequence[float]) -> tuple[int, list[str]]:
+    """How many identities these rates take where quotas are each user's own, and the labels of the rules that no number of
+    identities helps with, because an address or everybody together is charged."""
+    load: dict[str, float] = defaultdict(float)
+    shared: dict[tuple[str, str], float] = defaultdict(float)
+    rules: dict[str, RateRule] = {}
+    for demand, rate in zip(demands, rates, strict=True):
+        # `Demand.callers` use the same keys by turns, so one of them tells the kind.
+        for label, key in _keys(contract, demand.operation, demand.callers[:1], rules):
+            if demand.callers[0] and not rules[label].key.startswith(("ip", "global")):
+                load[label] += rate
+            else:
+                shared[label, key] += rate
+    each = {label: rule.quota * (1 - RESERVE) / rule.window for label, rule in rules.items()}
+    needed = max((math.ceil(rate / each[label] - 1e-9) for label, rate in load.items()), default=0)
+    return needed, sorted({label for (label, _), rate in shared.items() if rate > each[label]})
 
 
 def _keys(

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from upheld.contract.example import body_example, parameters_example
+from upheld.contract.words import key
+from upheld.load.corpus import Case, laid_over
 from upheld.load.plan import MEMBER, UNIQUE, UNIQUE_UPPER, Template, Text
+from upheld.load.renewal import escaped
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation, Step
@@ -80,6 +83,44 @@ def templates(
     return tuple(_raw(*given, another).template(identity) for _ in range(min(copies, MOST_COPIES)))
 
 
+def unusual(
+    contract: Contract,
+    operation: Operation,
+    cases: Iterable[Case],
+    *,
+    identity: str,
+    ids: Mapping[str, str],
+    known: Mapping[str, Any],
+) -> tuple[Template, ...]:
+    """Requests like `templates`, with what these cases say where it is not ours to say: path, ids and unique values are."""
+    given = (contract, operation, ids, known)
+    try:
+        usual, other = _raw(*given, lambda: _MARK), _raw(*given, lambda: _OTHER_MARK)
+    except CannotMake:
+        return ()
+    if _without_marks(usual) != _without_marks(other):
+        # Its unique values can't be spliced into anything.
+        return ()
+    ours = {key(re.split(r"[./\s]", name)[-1]) for name in (*contract.unique_fields, *known)}
+    return tuple(_unusual(usual, case, ours).template(identity) for case in cases if case.usable)
+
+
+def _unusual(usual: _Raw, case: Case, ours: set[str]) -> _Raw:
+    path, _, query = usual.path.partition("?")
+    kept = [pair for pair in parse_qsl(query, keep_blank_values=True) if key(pair[0]) in ours]
+    pairs = [*kept, *(pair for pair in case.query if key(pair[0]) not in ours)]
+    headers = {name: value for name, value in case.headers if key(name) not in _OURS}
+    headers |= {name: value for name, value in usual.headers if key(name) in _OURS}
+    body = usual.body
+    if case.body is not None and body is not None and headers.get("Content-Type", "").endswith("json"):
+        body = json.dumps(laid_over(json.loads(case.body), json.loads(body), ours))
+    return _Raw(f"{path}?{urlencode(pairs)}" if pairs else path, tuple(headers.items()), body)
+
+
+_OURS = {"content_type", "idempotency_key", "if_match", "cookie", "authorization", "accept", "host", "content_length"}
+"""Header fields, as `upheld.contract.words.key` has them, that no case may set."""
+
+
 def _without_marks(raw: _Raw) -> str:
     whole = json.dumps([raw.path, raw.headers, raw.body])
     for mark in (_MARK, _OTHER_MARK):
@@ -141,29 +182,43 @@ def _many(value: Any) -> list[Any]:
 
 # -- signing in ----------------------------------------------------------------------------------------------------------
 
-_CREDENTIAL = re.compile(r"(?:\$|%24)(user|password)\b")
+_CREDENTIAL = re.compile(r"(?:\$|%24)(user|password|refresh)\b")
 
 
 def sign_in(step: Step, session: Session) -> Template:
     """The login of this session's person; user and password are spliced in from the secrets. Raises `CannotMake`."""
     if not session.user or not session.password:
         raise CannotMake(f"the password of {session.name} is not known")
+    return _of_a_person(step, session, "a user and a password")
+
+
+def refresh(step: Step, session: Session) -> Template:
+    """The refresh of this session; its refresh token is spliced in from the secrets. Raises `CannotMake`."""
+    if not session.refresh:
+        raise CannotMake(f"{session.name} has no refresh token")
+    return _of_a_person(step, session, "a refresh token")
+
+
+def _of_a_person(step: Step, session: Session, takes: str) -> Template:
     form = step.media_type == "application/x-www-form-urlencoded"
-    body = urlencode(step.body) if form else json.dumps(step.body, ensure_ascii=False)
-    pieces = _CREDENTIAL.split(body)
-    if form:
-        pieces[1::2] = [f"form {name}" for name in pieces[1::2]]
-    if any("$" in literal for literal in pieces[::2]):
-        raise CannotMake("its body takes more than a user and a password")
-    headers = (("Content-Type", (step.media_type,)),)
-    return Template((step.operation.path,), "", session.name, headers, tuple(pieces))
+    body = None
+    if step.body is not None:
+        made = urlencode(step.body) if form else json.dumps(step.body, ensure_ascii=False)
+        body = tuple(_spliced(made, "form " if form else ""))
+    fields = {"Content-Type": step.media_type, **step.headers} if body else dict(step.headers)
+    headers = tuple((name, tuple(_spliced(value, ""))) for name, value in fields.items())
+    for text in (body or (), *(value for _, value in headers)):
+        if any("$" in literal for literal in text[::2]):
+            raise CannotMake(f"{step.operation.label} takes more than {takes}")
+    return Template((step.operation.path,), "", session.name, headers, body)
+
+
+def _spliced(made: str, prefix: str) -> list[str]:
+    return [prefix + piece if index % 2 else piece for index, piece in enumerate(_CREDENTIAL.split(made))]
 
 
 def secrets_of(session: Session) -> dict[str, Any]:
     """What a generator needs of a session, ready to be spliced into JSON or a form."""
-    known = {"user": session.user, "password": session.password}
-    return {
-        "headers": [list(pair) for pair in session.headers],
-        **{name: json.dumps(value, ensure_ascii=False)[1:-1] for name, value in known.items()},
-        **{f"form {name}": quote(value, safe="") for name, value in known.items()},
-    }
+    known = {"user": session.user, "password": session.password, "refresh": session.refresh or ""}
+    texts = (escaped(name, value) for name, value in known.items())
+    return {"headers": [list(pair) for pair in session.headers], **{k: v for part in texts for k, v in part.items()}}

@@ -6,6 +6,7 @@ import json
 import re
 import stat
 from copy import deepcopy
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,21 @@ from hypothesis import strategies as st
 from tests.unit.load.making import plan, pressed
 
 from upheld import sample
+from upheld.check import Example
 from upheld.contract.load import from_parts
 from upheld.errors import SetupError
 from upheld.exchange import Headers, Request, Response, Session
+from upheld.load.corpus import Case, laid_over
 from upheld.load.members import Members
-from upheld.load.plan import UNIQUE, Plan, Template, loads, missing_secrets, render
-from upheld.load.prepare import make_plan
+from upheld.load.plan import MAKER, MEMBER, UNIQUE, Plan, Template, loads, missing_secrets, render
+from upheld.load.prepare import ODD_SHIPPED, make_plan
 from upheld.load.rates import FEWER, HASHING
+from upheld.load.renewal import Credentials
 from upheld.load.run import save_plan
 from upheld.load.schedule import schedule
 from upheld.load.templates import CannotMake, secrets_of, sign_in, templates, text
+from upheld.load.tokens import renewing
+from upheld.load.traffic import Traffic
 from upheld.verdict import LeftOut
 
 
@@ -62,10 +68,11 @@ def prepared(
     profile: Any = "raised",
     *,
     rate: float = 50.0,
-    seconds: float = 60.0,
+    seconds: Any = 60.0,
     policy: dict[str, Any] | None = None,
     roles: tuple[str, ...] = ("user", "user", "admin"),
     service: Any = None,
+    corpus: Any = None,
 ) -> tuple[Plan, sample.Shop, InMemory, list[Session]]:
     """The sample's plan, made by talking to its shop in memory."""
     shop = sample.Shop()
@@ -75,7 +82,14 @@ def prepared(
     known = {session.name: secrets_of(session) for session in sessions}
     members: Any = Members(contract, sessions, http, known, namespace="abcdef", each=3)  # type: ignore[arg-type]
     made = make_plan(
-        contract, members, origin="http://127.0.0.1:1", seconds=seconds, rate=rate, profile=profile, seed=1
+        contract,
+        members,
+        origin="http://127.0.0.1:1",
+        seconds=seconds,
+        rate=rate,
+        profile=profile,
+        seed=1,
+        corpus=corpus,
     )
     return made, shop, http, sessions
 
@@ -232,10 +246,10 @@ def play(
     made: Plan, shop: sample.Shop, sessions: list[Session], *, limit: int | None = None, limits: bool = True
 ) -> list[int]:
     """The plan's schedule against the shop's virtual clock; the statuses."""
-    known = {session.name: secrets_of(session) for session in sessions}
-    turns = [count() for _ in made.operations]
-    pools: dict[str, list[tuple[str, str]]] = {name: [] for name in made.pools}
+    known = Credentials(made, {session.name: secrets_of(session) for session in sessions})
+    traffic = Traffic(made)
     statuses, unique, start = [], count(), shop.now
+    renewals = [[renewal.first, renewal] for renewal in made.renewals]
     rates = [item.rate for item in made.operations]
     for due, index in schedule(rates, made.warmup + made.seconds, model=made.arrivals, seed=str(made.seed)):
         if limit is not None and len(statuses) >= limit:
@@ -243,23 +257,23 @@ def play(
         shop.now = start + due
         if not limits:
             shop._buckets.clear()
-        item = made.operations[index]
-        template = item.templates[next(turns[index]) % len(item.templates)]
-        identity, member = template.identity, ""
-        if item.takes:
-            if not pools[item.takes]:
-                continue
-            member, maker = pools[item.takes].pop(0)
-            identity = identity or maker
-        values = {UNIQUE: f"u{next(unique):011d}", "member": member}
-        values |= {k: v for k, v in known.get(template.person, {}).items() if isinstance(v, str)}
+        for waiting in renewals:
+            if waiting[0] <= due:
+                renewed = InMemory(shop).ask(*known.request(waiting[1], f"r{next(unique)}"))
+                waiting[0] = due + (known.book(waiting[1], renewed.status, renewed.headers, renewed.body) or 1e9)
+        item, asked = made.operations[index], traffic.next(index)
+        if asked is None:
+            continue
+        template = asked.template
+        values = {UNIQUE: f"u{next(unique):011d}", "member": asked.member}
+        values |= known.texts(template.person)
         headers = {name: render(value, values) for name, value in template.headers}
-        headers |= dict(known.get(identity, {}).get("headers", ()))
+        headers |= dict(known.headers(asked.identity))
         body = None if template.body is None else render(template.body, values).encode()
         answer = InMemory(shop).ask(item.method, render(template.path, values), headers, body)
         statuses.append(answer.status)
-        if item.makes in pools and answer.ok:
-            pools[item.makes].append((answer.json()["id"], identity))
+        if answer.ok:
+            traffic.answered(index, answer.body, asked.identity)
     return statuses
 
 
@@ -286,9 +300,141 @@ def test_too_few_samples_are_foretold() -> None:
     assert any("operations get fewer than 59 requests in 30 s" in note for note in made.notes)
 
 
-def test_tokens_that_do_not_last_are_foretold() -> None:
-    made, _, _, _ = prepared(seconds=600.0, policy={"auth": {**sample.POLICY["auth"], "jwt": {"access_ttl": "5m"}}})
-    assert any("access tokens live 300 s" in note for note in made.notes)
+# -- tokens --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("profile", ["raised", "shipped"])
+def test_tokens_are_renewed_before_they_end_and_within_the_quotas(profile: Any) -> None:
+    """The shop's access tokens live 15 minutes and its refresh tokens are good for once; an hour of its clock, not one 401."""
+    made, shop, _, sessions = prepared(profile, seconds=3600.0, rate=2.0)
+    assert {renewal.operation for renewal in made.renewals} == {"POST /api/v1/auth/refresh"}
+    assert {renewal.identity for renewal in made.renewals} == {session.name for session in sessions}
+    assert len({renewal.first for renewal in made.renewals}) == 3
+    assert all(0.4 * 900 < renewal.first <= 0.8 * 900 == renewal.every for renewal in made.renewals)
+    assert any("3 access tokens are renewed by POST /api/v1/auth/refresh" in note for note in made.notes)
+    assert set(play(made, shop, sessions, limits=profile == "shipped")) <= {200, 201, 204}
+    old = replace(made, renewals=())
+    assert 401 in play(old, sample.Shop(), sessions, limits=False)
+
+
+def test_a_load_that_tokens_outlive_renews_none() -> None:
+    made, _, _, _ = prepared(seconds=600.0)
+    assert made.renewals == ()
+
+
+def test_without_a_refresh_a_login_renews() -> None:
+    session = replace(sample.Shop().session("alice"), refresh=None)
+    (renewal,) = renewing(sample.contract(), [session], 2000.0, 0.0).renewals
+    assert renewal.operation == "POST /api/v1/auth/login"
+    assert renewal.template.person == "alice"
+    assert (renewal.field, renewal.value) == ("Authorization", ("Bearer ", "access", ""))
+
+
+def test_a_given_token_that_ends_is_told() -> None:
+    shop = sample.Shop()
+    session = replace(shop.session("alice"), answer=None)
+    found = renewing(sample.contract(), [session], 2000.0, 0.0)
+    assert found.renewals == ()
+    assert "the access token of alice ends 900 s after the start and is not renewed" in found.notes[0]
+
+
+def test_too_many_tokens_for_the_quota_are_told() -> None:
+    shop = sample.Shop()
+    sessions = [shop.session(f"user{number}") for number in range(250)]
+    found = renewing(sample.contract(), sessions, 2000.0, 0.0)
+    assert found.spent["POST /api/v1/auth/refresh", ""] > 30
+    assert any("too many to be renewed within POST /auth/refresh 30/60s" in note for note in found.notes)
+
+
+# -- how long, with whom, for which targets ------------------------------------------------------------------------------
+
+
+def test_how_many_identities_the_full_rate_takes() -> None:
+    made, _, _, _ = prepared("shipped", seconds=600.0, rate=30.0)
+    (note,) = [note for note in made.notes if "the rate limits allow" in note]
+    needed = int(re.search(r"or give it (\d+) identities", note)[1])  # type: ignore[index]
+    # 30/s less what needs no user, at 90 of the quota of 100 a minute for each.
+    assert 0.6 * 30 * 60 / 90 < needed <= 30 * 60 / 90
+    assert "POST /auth/login 10/60s" in note
+
+
+def test_as_long_as_it_takes() -> None:
+    made, _, _, _ = prepared(
+        seconds="auto", policy={"load": {"longest": "3m", "model": "closed", "users": 7, "check_every": 9}}
+    )
+    assert (made.least, made.longest, made.seconds) == (10.0, 180.0, 180.0)
+    assert (made.model, made.users, made.keep) == ("closed", 7, 9)
+    fixed, _, _, _ = prepared(seconds=60.0)
+    assert (fixed.least, fixed.longest, fixed.seconds, fixed.model) == (60.0, 60.0, 60.0, "open")
+
+
+def test_an_operation_with_a_target_of_its_own_is_held_to_it() -> None:
+    made, _, _, _ = prepared(policy={"latency": {"crud": "200ms", "ops": {"POST /orders": "400ms"}}})
+    by_name = {item.name: item for item in made.operations}
+    assert (by_name["POST /api/v1/orders"].limit_ms, by_name["POST /api/v1/orders"].own_target) == (400.0, True)
+    assert (by_name["GET /api/v1/orders"].limit_ms, by_name["GET /api/v1/orders"].own_target) == (200.0, False)
+
+
+# -- what is unusual, what is new ----------------------------------------------------------------------------------------
+
+
+def test_some_reads_are_of_what_the_load_made() -> None:
+    made, _, _, _ = prepared()
+    by_name = {item.name: item for item in made.operations}
+    for name, identity in (("items", ""), ("orders", MAKER)):
+        read = by_name[f"GET /api/v1/{name}/{{{name[:-1]}_id}}"]
+        assert read.reads == f"/api/v1/{name}" == by_name[f"POST /api/v1/{name}"].makes
+        assert {template.identity for template in read.recent} == {identity}
+        assert {template.path[1] for template in read.recent} == {MEMBER}
+
+
+ODD = {
+    "POST /api/v1/items": (
+        Case(body='{"name": "\\u00e9", "quantity": 1000}'),
+        Case(body='{"name": "x", "quantity": 0}'),
+        Case(
+            headers=(("X-Trace", "a"), ("Authorization", "Bearer mine"), ("Host", "elsewhere")),
+            body='{"name": "x", "quantity": 7}',
+        ),
+    ),
+    "POST /api/v1/orders": (Case(body='{"note": "\\u202e"}'), Case(headers=(("X-Bad", "\x00"),))),
+    "GET /api/v1/items": (Case((("limit", "100"), ("q", "a&b"))),),
+    "PUT /api/v1/items/{item_id}": (Case(body='{"name": "x", "quantity": 2}'),),
+}
+
+
+def test_unusual_requests_that_the_quiet_service_takes_join_the_usual_ones() -> None:
+    made, shop, _, sessions = prepared(corpus=ODD)
+    odd = {item.name: item.odd for item in made.operations if item.odd}
+    # A change of what other requests need is not among them.
+    assert set(odd) == {"POST /api/v1/items", "POST /api/v1/orders", "GET /api/v1/items"}
+    items = [json.loads(render(template.body or (), {UNIQUE: "mark"})) for template in odd["POST /api/v1/items"]]
+    # What is refused is left out, and what is unique is spliced in.
+    assert [item["quantity"] for item in items] == [1000, 7]
+    assert all("mark" in item["name"] for item in items)
+    # Nobody's credentials or host get in.
+    assert [sorted(dict(t.headers)) for t in odd["POST /api/v1/items"]] == [
+        ["Content-Type"],
+        ["Content-Type", "X-Trace"],
+    ]
+    assert [json.loads(render(t.body or (), {}))["note"] for t in odd["POST /api/v1/orders"]] == ["\u202e"]
+    assert [t.path for t in odd["GET /api/v1/items"]] == [("/api/v1/items?limit=100&q=a%26b",)]
+    assert set(play(made, shop, sessions, limit=600, limits=False)) <= {200, 201, 204}
+
+
+def test_few_are_tried_where_quotas_are_in_force() -> None:
+    cases = {"GET /api/v1/items": tuple(Case((("limit", str(number)),)) for number in range(1, 30))}
+    limited, _, http, _ = prepared("shipped", corpus=cases)
+    assert sum("limit" in dict(request.query) for request in http.seen) == ODD_SHIPPED
+    assert len({item.name: item for item in limited.operations}["GET /api/v1/items"].odd) == ODD_SHIPPED
+
+
+def test_what_is_ours_stays_ours() -> None:
+    odd = {"email": "odd@", "items": [{"product_id": 9, "note": "\u00e9"}, {"productId": 8}], "extra": {"email": 1}}
+    usual = {"email": "mark@example.com", "items": [{"product_id": 1}]}
+    assert laid_over(odd, usual, {"email", "product_id"}) == {
+        "email": "mark@example.com", "items": [{"product_id": 1, "note": "\u00e9"}, {"product_id": 1}], "extra": {},
+    }  # fmt: skip
 
 
 # -- templates -----------------------------------------------------------------------------------------------------------
@@ -299,8 +445,6 @@ def test_unique_values_that_cannot_be_spliced_are_made_beforehand() -> None:
         item = document["components"]["schemas"]["NewItem"]
         item["properties"]["code"] = {"type": "string", "pattern": "^[A-Z]{3}-[0-9]{4}$"}
         item["required"].append("code")
-
-    from upheld.check import Example
 
     contract = sample.contract(Example("", document=add_code, policy={"unique": ["code"]}))
     create = contract.operation("POST /api/v1/items")

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from upheld.check import CannotProve, Check, Kept, Outcome, Unproven
 from upheld.errors import HarnessError, TargetDied, UpheldError
@@ -51,9 +51,11 @@ class Options:
 
     quick: bool = False
     fuzz: bool = True
-    load_seconds: float = 0.0
+    load_seconds: float | Literal["auto"] = 0.0
     """Length of the load run; 0 for none."""
     load_rate: float | None = None
+    load_how: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of `upheld.load.run.run_load`: workers, closed_users and the like."""
     save_plan: Path | None = None
     """Write the plan of the load for plain Locust here, and press on nothing."""
     seed: int | None = None
@@ -66,7 +68,8 @@ class Options:
     def pressing(self) -> str:
         """The upheld command that presses on the service as this run does."""
         rate = f" --rate {self.load_rate:g}" if self.load_rate else ""
-        return f"{self.again.replace('upheld check', 'upheld load', 1)} --seconds {self.load_seconds:g}{rate}"
+        seconds = self.load_seconds if self.load_seconds == "auto" else f"{self.load_seconds:g}"
+        return f"{self.again.replace('upheld check', 'upheld load', 1)} --seconds {seconds}{rate}"
 
 
 @dataclass
@@ -351,7 +354,7 @@ class Examination:
         if options.save_plan is not None:
             self.notes.append(await asyncio.to_thread(write_plan, options.save_plan, *at, **how))
         else:
-            await press_on(*at, self.listener, found, **how)
+            await press_on(*at, self.listener, found, **{**how, **options.load_how})
 
 
 def examine(

@@ -207,15 +207,18 @@ class Conductor:
                 return f"{self._name(number)}: {mine.trouble}"
             if self._post.gone(name):
                 return f"{self._name(number)} is gone: its connection ended"
-            silent = self._clock() - mine.heard
-            if self._began is not None and silent > SILENT_FOR + BEGINS_IN:
+            if (silent := self._silent(mine)) > SILENT_FOR:
                 return f"{self._name(number)} is gone: it said nothing for {silent:.0f} s"
         return ""
 
     def _over(self, name: str) -> bool:
         mine = self._workers[name]
-        silent = self._clock() - mine.heard > SILENT_FOR
+        silent = self._silent(mine) > SILENT_FOR
         return mine.result is not None or bool(mine.trouble) or silent or self._post.gone(name)
+
+    def _silent(self, mine: _Worker) -> float:
+        """Seconds for which a worker said nothing though it should have: none before the run."""
+        return 0.0 if self._began is None else self._clock() - max(mine.heard, self._began)
 
     def _name(self, number: int) -> str:
         return f"worker {number} of {len(self._workers)}"

@@ -191,6 +191,15 @@ def headline(run: Run) -> str:
     return f"{start}: {told}" if start else told[0].upper() + told[1:]
 
 
+def tone(run: Run) -> str:
+    """``upheld``, ``breached`` or ``unproven``: what the first look has to say."""
+    if run.count(Verdict.BREACHED) or run.exit_status == Exit.BREACHED:
+        return "breached"
+    if run.exit_status or run.stopped:
+        return "unproven"
+    return "upheld" if run.count(Verdict.UPHELD) or run.load else "unproven"
+
+
 def _others(run: Run) -> Iterator[str]:
     for verdict, one, many in (
         (Verdict.ADVISORY, "advisory", "advisories"),

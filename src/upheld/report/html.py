@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from upheld.report import charts, digest, matrix, timeline
 from upheld.report.clean import visible
 from upheld.report.digest import Told
-from upheld.verdict import Exit, LatencyRow, Result, Run, Verdict
+from upheld.verdict import LatencyRow, Result, Run, Verdict
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -52,7 +52,7 @@ def render(run: Run) -> str:
         run=run,
         policy=policy,
         headline=_headline(run),
-        tone=_tone(run),
+        tone=digest.tone(run),
         when=_when(run.started),
         took=digest.duration(run.seconds),
         counts=[(verdict, word, run.count(verdict)) for verdict, word in WORDS.items()],
@@ -116,14 +116,6 @@ def _headline(run: Run) -> str:
     """What is kept is not the whole story where much could not be judged."""
     unproven = 0 if run.count(Verdict.BREACHED) else run.count(Verdict.UNPROVEN)
     return f"{digest.headline(run)}; {unproven} unproven" if unproven else digest.headline(run)
-
-
-def _tone(run: Run) -> str:
-    if run.count(Verdict.BREACHED) or run.exit_status == Exit.BREACHED:
-        return "breached"
-    if run.exit_status or run.stopped:
-        return "unproven"
-    return "upheld" if run.count(Verdict.UPHELD) or run.load else "unproven"
 
 
 def _when(started: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from upheld.exchange import Exchange, Headers, Request, Response, Session
+from upheld.load.heard import QUIET
 from upheld.load.plain import Plain, json_at
 from upheld.load.plan import MEMBER, UNIQUE, UNIQUE_UPPER, Secrets, Template, render
 from upheld.load.templates import CannotMake, templates
@@ -93,7 +94,7 @@ class Members:
         path, _, query = target.partition("?")
         pairs = tuple(parse_qsl(query, keep_blank_values=True))
         asked = Request(operation.method, path, pairs, Headers(headers), body, self._by_name.get(who), operation.label)
-        self._hear(Exchange(asked, response, phase="load", source=f"quiet {self._count}"))
+        self._hear(Exchange(asked, response, phase="load", source=f"{QUIET} {self._count}"))
         return response
 
     def callers(self, operation: Operation) -> tuple[str, ...]:

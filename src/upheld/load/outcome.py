@@ -84,6 +84,8 @@ def _rows(plan: Plan, counts: Mapping[str, Counts], circumstances: Circumstances
         mine = counts.get(operation.name, Counts())
         target = Target(operation.name, operation.latency_class, operation.limit_ms, operation.quantile)
         yield row(mine, target, circumstances)
+        if operation.own_target:
+            continue
         name = f"class {operation.latency_class}"
         classes.setdefault(Target(name, operation.latency_class, operation.limit_ms, operation.quantile), []).append(
             mine

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Literal
 
 from upheld.errors import UsageError
 from upheld.exchange import Session
+from upheld.load.corpus import Corpus
+from upheld.load.heard import heard
+from upheld.load.members import Hear
 from upheld.load.outcome import load_run
 from upheld.load.plan import Plan, Secrets
-from upheld.load.prepare import prepared
+from upheld.load.prepare import Length, prepared
 from upheld.load.process import Elsewhere, generate, work
 from upheld.verdict import Listener, LoadRun, silent
 
@@ -29,7 +32,7 @@ def run_load(
     base_url: str,
     sessions: Sequence[Session],
     *,
-    seconds: float | None = None,
+    seconds: Length | None = None,
     rate: float | None = None,
     profile: Literal["raised", "shipped"] = "shipped",
     listener: Listener = silent,
@@ -39,13 +42,16 @@ def run_load(
     closed_users: int = 0,
     metrics_port: int | None = None,
     stop: threading.Event | None = None,
+    corpus: Corpus | None = None,
+    hear: Hear = lambda exchange: None,
 ) -> LoadRun:
     """Press for ``seconds`` (after a warm-up) at ``rate`` requests a second; both from ``load:`` when None.
 
     ``profile`` says whether the target runs as shipped, so that its quotas bound the rate, or with raised limits. ``stop``, set
     by another thread, ends the load as Ctrl-C does: what was measured until then is judged. ``workers`` processes share it, here
     or ``elsewhere``; ``metrics_port`` of loopback tells the counts while it runs. With ``closed_users`` it is the closed model: so
-    many users ask one after the other, paced to the rate, and a service that stalls is asked less.
+    many users ask one after the other, paced to the rate, and a service that stalls is asked less. ``corpus`` has unusual requests
+    beside the usual ones. ``hear`` is told of every exchange before and after the load, and of those that the generators kept.
     Raises `TargetUnreachable`, `SetupError`, and `UsageError` for workers that are not as many as they must be.
     """
     if workers < 0 or (elsewhere and not workers):
@@ -61,6 +67,8 @@ def run_load(
         listener=listener,
         seed=seed,
         stop=stop,
+        corpus=corpus,
+        hear=hear,
     ) as (plan, secrets):
         users = max(1, len(plan.identities))
         if not plan.operations:
@@ -70,7 +78,9 @@ def run_load(
         result, trouble = generate(
             plan, secrets, listener, stop, workers=workers, elsewhere=elsewhere, metrics_port=metrics_port
         )
-    return load_run(plan, result, users=users, trouble=trouble)
+        for exchange in heard((result or {}).get("kept", ()), sessions):
+            hear(exchange)
+    return load_run(plan, result, users=plan.users or users, trouble=trouble)
 
 
 def save_plan(plan: Plan, secrets: Secrets, path: Path) -> tuple[Path, Path]:

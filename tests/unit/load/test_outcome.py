@@ -115,3 +115,11 @@ def test_each_generator_process_is_told() -> None:
     assert [(worker.name, worker.sent) for worker in run.workers] == [("0", 900), ("1", 900)]
     assert (run.delay_ms, run.noise_ms) == (1.0, 1.5)
     assert not load_run(PLAN, result(PLAN, COUNTS, workers={"0": {"sent": 1}})).valid
+
+
+def test_a_class_is_judged_without_what_has_a_target_of_its_own() -> None:
+    made = plan(pressed("GET /a"), pressed("POST /a", limit_ms=400.0, own_target=True))
+    counts = {"GET /a": counted([10.0] * 500), "POST /a": counted([300.0] * 500, 400.0)}
+    rows = {row.name: row for row in load_run(made, result(made, counts)).rows}
+    assert (rows["POST /a"].verdict, rows["POST /a"].limit_ms) == ("met", 400.0)
+    assert (rows["class crud"].sent, rows["class crud"].limit_ms) == (500, 200.0)

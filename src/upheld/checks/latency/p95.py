@@ -4,7 +4,8 @@
 
 Of the requests of each operation, and of each class of operations, 95 % are answered within the limit of the class under the
 load that the contract declares: `latency.crud` (200 ms unless it says otherwise), `latency.complex` (500 ms), `latency.auth`
-(1 s, since a password's hash is meant to be slow).
+(1 s, since a password's hash is meant to be slow). An operation that `latency.ops` names has a limit of its own, and its class is
+judged without it.
 
 ## Why
 
@@ -34,6 +35,7 @@ For an operation that is slow on purpose put it under `latency.complex_ops`; wai
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from upheld.check import MUST, Clause, Example, Finding, Kept, Measured, Outcome, Requirement, Subject, Unproven
@@ -76,13 +78,15 @@ def _outcome(row: LatencyRow, load: LoadRun, contract: Contract) -> Outcome:
     if row.errors > contract.policy.load.max_error_rate * samples and row.over - row.errors <= allowed * samples:
         # Not slow but failing: another promise, which is told once.
         return Unproven(f"{row.reason}; latency/error-rate judges that")
-    clause = f"latency.{row.latency_class}: {row.limit_ms:g}ms"
+    operation = contract.operation(row.name)
+    own = operation is not None and any(contract.matches(pattern, operation) for pattern in contract.policy.latency.ops)
+    clause = f"latency.ops: {row.limit_ms:g}ms" if own else f"latency.{row.latency_class}: {row.limit_ms:g}ms"
     return Finding(
         sent=f"{row.sent} requests in {load.seconds:.0f} s, {load.rate:g}/s over all operations, {_MODELS[load.model]}",
         required=f"{row.quantile:.0%} of the requests are answered within {row.limit_ms:g} ms (contract: {clause})",
         expected=f"at most {allowed:.3g} of the requests over {row.limit_ms:g} ms",
         actual=row.reason,
-        origin=f"class {row.latency_class}",
+        origin=row.name if own else f"class {row.latency_class}",
     )
 
 
@@ -104,5 +108,10 @@ _MISSED = operation_row(over=412, low=0.12, high=0.16, verdict="missed", reason=
 
 BREACHING = (
     Example("one in seven is over", load=load_run(_MISSED)),
+    Example(
+        "by a target of its own",
+        policy={"latency": {"ops": {"GET /items": "50ms"}}},
+        load=load_run(replace(_MISSED, name="GET /api/v1/items", limit_ms=50.0)),
+    ),
     Example("beside one that was left out", load=load_run(_MISSED, left_out=(LeftOut("POST /c", "crud", 200.0, "x"),))),
 )

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
-from upheld.report import digest
+from upheld.report import digest, latencies
 from upheld.report.clean import one_line, visible
-from upheld.verdict import Exit, Result, Run, Verdict
+from upheld.verdict import Exit, LatencyRow, Result, Run, Verdict
 
 
 def render(run: Run) -> str:
@@ -22,7 +22,7 @@ def render(run: Run) -> str:
     for result in sorted(run.results, key=lambda result: result.requirement):
         groups.setdefault(digest.group_of(result.requirement), []).append(result)
     for group, results in groups.items():
-        _suite(root, run, group, [_case(result) for result in results])
+        _suite(root, run, group, [_case(result, latencies.of(run, result)) for result in results])
     if problem := _problem(run):
         case = ET.Element("testcase", classname="upheld", name="run", time=_seconds(run.seconds))
         error = ET.SubElement(case, "error", message=one_line(problem), type=Exit(run.exit_status).name.lower())
@@ -55,7 +55,8 @@ def _suite(root: ET.Element, run: Run, name: str, cases: Iterable[ET.Element]) -
     suite.set("time", _seconds(sum(float(case.get("time", "0")) for case in suite.findall("testcase"))))
 
 
-def _case(result: Result) -> ET.Element:
+def _case(result: Result, row: LatencyRow | None) -> ET.Element:
+    """A case. One that a load run decided is named as it was decided, and has its figures beside it."""
     case = ET.Element(
         "testcase",
         classname=one_line(result.requirement.replace("/", ".")),
@@ -65,18 +66,21 @@ def _case(result: Result) -> ET.Element:
     verdict = result.verdict
     if verdict is Verdict.BREACHED and not result.flaky:
         failure = ET.SubElement(case, "failure", message=_message(result), type=result.level)
-        failure.text = _block("BREACHED", result)
+        failure.text = _block("BREACHED", result, row)
     elif verdict in (Verdict.UNPROVEN, Verdict.WAIVED, Verdict.NOT_APPLICABLE):
         until = f" (until {result.waived_until})" if result.waived_until else ""
-        ET.SubElement(case, "skipped", message=one_line(f"{verdict.value}: {result.reason}{until}"))
-        if result.add:
-            ET.SubElement(case, "system-out").text = visible(f"add to upheld.yaml: {result.add}")
+        word = row.verdict if row and verdict is Verdict.UNPROVEN else verdict.value
+        ET.SubElement(case, "skipped", message=one_line(f"{word}: {result.reason}{until}"))
+        add = f"add to upheld.yaml: {result.add}" if result.add else ""
+        if add or row:
+            figures = latencies.sentence(row) if row else ""
+            ET.SubElement(case, "system-out").text = visible("\n".join(part for part in (add, figures) if part))
     elif result.flaky:
         ET.SubElement(case, "system-out").text = _block("FLAKY", result)
     elif verdict is Verdict.ADVISORY:
         ET.SubElement(case, "system-out").text = _block("ADVISORY", result)
     elif result.detail:
-        ET.SubElement(case, "system-out").text = visible(result.detail)
+        ET.SubElement(case, "system-out").text = visible(latencies.sentence(row) if row else result.detail)
     return case
 
 
@@ -86,9 +90,14 @@ def _message(result: Result) -> str:
     return one_line(f"expected {result.evidence.expected}; actual {result.evidence.actual}")
 
 
-def _block(word: str, result: Result) -> str:
+def _block(word: str, result: Result, row: LatencyRow | None = None) -> str:
     told = [f"{word}  {result.requirement}   {result.subject}"]
-    told += [f"  {label:<11}{text}" for label, text in (*digest.lines(result), ("clause", result.clause_url)) if text]
+    measured = ("measured", latencies.sentence(row) if row else "")
+    told += [
+        f"  {label:<11}{text}"
+        for label, text in (*digest.lines(result), measured, ("clause", result.clause_url))
+        if text
+    ]
     return visible("\n".join(told))
 
 
@@ -98,7 +107,7 @@ def _problem(run: Run) -> str:
         return run.stopped
     if run.exit_status not in (Exit.KEPT, Exit.BREACHED):
         return digest.conclusion(run)
-    return "" if run.results or run.load else "no promise was judged"
+    return "" if run.results else "no promise was judged"
 
 
 def _seconds(value: float) -> str:

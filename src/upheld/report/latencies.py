@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from upheld.report.digest import plural
-from upheld.verdict import LatencyRow, LoadRun, Percentile
+from upheld.verdict import LatencyRow, LoadRun, Percentile, Result, Run
 
+P95 = "latency/p95"
 CLASS = "class "
 LOST = "∞"
 """A percentile that falls among requests without a good answer."""
@@ -45,6 +46,13 @@ def groups(load: LoadRun) -> list[Group]:
 
 
 _URGENT = {"missed": 0, "invalid": 1, "not decided": 2, "met": 3}
+
+
+def of(run: Run, result: Result) -> LatencyRow | None:
+    """The row that decided this promise; None where none did."""
+    if run.load is None or result.requirement != P95:
+        return None
+    return next((row for row in run.load.rows if row.name == result.subject), None)
 
 
 def samples(row: LatencyRow) -> int:

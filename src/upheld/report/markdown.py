@@ -13,7 +13,7 @@ from typing import TypeVar
 from upheld.report import digest, latencies
 from upheld.report.clean import one_line
 from upheld.report.digest import Told, plural
-from upheld.verdict import LatencyRow, LoadRun, Percentile, Result, Run, Verdict
+from upheld.verdict import LatencyRow, LoadRun, Percentile, Run, Verdict
 
 _SHOWN = 20
 """So many findings, reasons or rows are listed; the full report has the rest."""
@@ -60,7 +60,7 @@ def _findings(run: Run) -> Iterator[str]:
         ("Flaky", digest.flaky(run)),
     ):
         # A missed latency stands with its figures below.
-        kept = [one for one in told if not all(_is_row(run, result) for result in one.results)]
+        kept = [one for one in told if not all(latencies.of(run, result) for result in one.results)]
         if kept:
             yield f"### {head}\n\n" + _list(kept, _finding)
 
@@ -78,7 +78,7 @@ def _finding(told: Told) -> str:
 
 
 def _unproven(run: Run) -> str:
-    told = [one for one in digest.unproven(run) if not all(_is_row(run, result) for result in one.results)]
+    told = [one for one in digest.unproven(run) if not all(latencies.of(run, result) for result in one.results)]
     return "### Unproven\n\n" + _list(told, _reason) if told else ""
 
 
@@ -145,14 +145,6 @@ def _rows(rows: Sequence[LatencyRow]) -> str:
 def _bounded(one: Percentile | None) -> str:
     within = latencies.bounds(one)
     return f"{latencies.value(one)} ({within})" if within else latencies.value(one)
-
-
-def _is_row(run: Run, result: Result) -> bool:
-    return (
-        run.load is not None
-        and digest.group_of(result.requirement) == "latency"
-        and any(row.name == result.subject for row in run.load.rows)
-    )
 
 
 # -- how it is written -----------------------------------------------------------------------------------------------------

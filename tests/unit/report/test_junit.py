@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -119,3 +120,56 @@ def test_a_flaky_breach_does_not_fail_the_build(
     make_run: Callable[..., Run], make_result: Callable[..., Result]
 ) -> None:
     assert parse(make_run(make_result(Verdict.BREACHED, flaky=True))).get("failures") == "0"
+
+
+@pytest.fixture
+def pressed(rich_run: Run, make_result: Callable[..., Result]) -> Run:
+    """The run with a promise for each row of its load."""
+    assert rich_run.load is not None
+    verdicts = {"met": Verdict.UPHELD, "missed": Verdict.BREACHED}
+    evidence = Evidence("1500 requests", "95 % within 500 ms", "at most 5 % over", "20 % over", "upheld load")
+    results = tuple(
+        make_result(
+            (verdict := verdicts.get(row.verdict, Verdict.UNPROVEN)),
+            requirement="latency/p95", subject=row.name, reason=row.reason, detail="0.80% of 1491 over 200 ms",
+            evidence=evidence if verdict is Verdict.BREACHED else None,
+        )
+        for row in rich_run.load.rows
+    )  # fmt: skip
+    return replace(rich_run, results=results)
+
+
+def test_what_a_load_run_did_not_decide_is_skipped_as_what_it_is(pressed: Run) -> None:
+    found = {case.get("name", ""): case for case in parse(pressed).iter("testcase")}
+    undecided = found["latency/p95[class auth]"]
+    assert skipped(undecided) == "not decided: 0.80% of 1491 over 1000 ms, too near; about 41 s more would decide"
+    assert (undecided.findtext("system-out") or "").startswith("n 1,491, p50 21 ms")
+    assert [skipped(case) for name, case in found.items() if "red" in name] == ["invalid: no answer"]
+    assert parse(pressed).get("skipped") == "2"
+
+
+def skipped(case: ET.Element) -> str:
+    found = case.find("skipped")
+    assert found is not None
+    return found.get("message", "")
+
+
+def test_a_missed_latency_is_a_failure_with_its_figures(pressed: Run) -> None:
+    assert parse(pressed).get("failures") == "1"
+    text = next(parse(pressed).iter("failure")).text or ""
+    assert "  actual     20 % over\n" in text
+    assert (
+        "  measured   n 1,491, p50 340 ms (272–408), p95 910 ms (728–1,092), p99 1,800 ms (1,440–2,160), 20 % over"
+        in text
+    )
+
+
+def test_a_met_latency_has_its_figures(pressed: Run) -> None:
+    case = next(case for case in parse(pressed).iter("testcase") if "GET /api/v1/items" in case.get("name", ""))
+    assert case.findtext("system-out") == (
+        "n 1,491, p50 21 ms (17–25), p95 140 ms (112–169), p99 230 ms (184–276), 0.80 % over 200 ms (0.40–1.4 %), 9 x 429, 1 x 500"
+    )
+
+
+def test_a_load_without_promises_is_not_green(rich_run: Run) -> None:
+    assert parse(replace(rich_run, results=(), exit_status=0)).get("errors") == "1"

@@ -1,10 +1,11 @@
 """An HTTP server whose latencies follow a law that is known, and that counts what it served. Runs in a process of its own.
 
 ``python known_law.py`` prints its port and ends with its standard input. ``/law`` answers after 5 ms (90 %) or 60 ms (10 %),
-``/slow`` after 150 ms, ``/stall`` at once, but it stands still for 0.8 s in every 2 s; ``/wall`` answers 429, ``/fail`` 500,
-``/redirect`` 302 to ``/counts``; ``/cut`` breaks off in its body, ``/close`` closes without an answer, ``/never`` does not
-answer; ``/queue`` serves one after the other, 25 ms each, so that it can do 40 a second. ``GET /counts`` tells how many
-requests each path had, and which bodies and credentials came more than once.
+``/slow`` after 150 ms, ``/late`` after 2 s, ``/stall`` at once, but it stands still for 0.8 s in every 2 s; ``/freeze`` is
+``/law`` as `frozen` delays it; ``/wall`` answers 429, ``/fail`` 500, ``/redirect`` 302 to ``/counts``; ``/cut`` breaks off in its
+body, ``/close`` closes without an answer, ``/never`` does not answer; ``/queue`` serves one after the other, 25 ms each, so that
+it can do 40 a second. ``GET /counts`` tells how many requests each path had, and which bodies and credentials came more than
+once.
 """
 
 from __future__ import annotations
@@ -23,9 +24,25 @@ stalled = False
 turn = asyncio.Lock()
 
 
+PERIOD, FREEZE = 2.0, 0.4
+
+
+def frozen(moment: float, service: float) -> float:
+    """Latency of a request that comes at ``moment`` of the server's time and takes ``service``, both in seconds: the server is
+    frozen for the first `FREEZE` of each `PERIOD`, and what would begin or be done then waits for the end of that."""
+    begun = moment + max(0.0, FREEZE - moment % PERIOD)
+    done = begun + service
+    return done + max(0.0, FREEZE - done % PERIOD) - moment
+
+
 async def answer(path: str) -> tuple[int, bytes, bool]:
     if path == "/law":
         await asyncio.sleep(0.060 if chance.random() < 0.1 else 0.005)
+    elif path == "/late":
+        await asyncio.sleep(2.0)
+    elif path == "/freeze":
+        service = 0.060 if chance.random() < 0.1 else 0.005
+        await asyncio.sleep(frozen(asyncio.get_running_loop().time(), service))
     elif path == "/queue":
         async with turn:
             await asyncio.sleep(0.025)

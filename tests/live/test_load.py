@@ -14,50 +14,22 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.live.loading import Law, by_path, plan, pressed, pressing, until
 
 from upheld.contract.load import load
 from upheld.exchange import Session
-from upheld.load.outcome import load_run
 from upheld.load.plain import Plain, json_at
-from upheld.load.plan import Plan, Pressed, Secrets, Template
-from upheld.load.process import generate
+from upheld.load.plan import Plan, Secrets
 from upheld.load.run import run_load, save_plan
-from upheld.verdict import Exit, LatencyRow, LoadRun, Progress
+from upheld.verdict import Exit, LatencyRow, Progress
 
 pytestmark = pytest.mark.live
 REPO = Path(__file__).parents[2]
-
-
-class Law:
-    """The known-law server."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("known_law.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        self.url = f"http://127.0.0.1:{self.process.stdout.readline().strip()}"
-
-    def counts(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self.url}/counts", timeout=5) as answer:
-            told: dict[str, Any] = json.load(answer)
-        return told
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.wait(10)
 
 
 @pytest.fixture
@@ -67,37 +39,6 @@ def law() -> Iterator[Law]:
         yield server
     finally:
         server.close()
-
-
-def pressed(path: str, limit: float, rate: float, method: str = "GET", **template: Any) -> Pressed:
-    return Pressed(
-        name=f"{method} {path}",
-        method=method,
-        latency_class="crud",
-        limit_ms=limit,
-        rate=rate,
-        templates=(Template((path,), **template),),
-    )
-
-
-def plan(url: str, *operations: Pressed, **changes: Any) -> Plan:
-    values: dict[str, Any] = {
-        "contract": "law", "base_url": url, "seed": 11, "seconds": 5.0, "warmup": 1.0, "drain": 1.5, "arrivals": "poisson",
-        "max_error_rate": 0.001, "operations": operations, "pools": {},
-    }  # fmt: skip
-    return Plan(**{**values, **changes})
-
-
-def pressing(
-    made: Plan, secrets: Secrets | None = None, stop: threading.Event | None = None
-) -> tuple[LoadRun, dict[str, Any], list[Progress]]:
-    steps: list[Progress] = []
-    result, trouble = generate(made, secrets or {}, steps.append, stop or threading.Event())
-    return load_run(made, result, trouble=trouble), result or {}, steps
-
-
-def by_path(run: LoadRun) -> dict[str, LatencyRow]:
-    return {row.name: row for row in run.rows if not row.name.startswith("class ")}
 
 
 def missed(row: LatencyRow) -> bool:
@@ -211,7 +152,7 @@ def test_the_generator_goes_with_us(law: Law, tmp_path: Path) -> None:
         "generate(loads(open(sys.argv[1]).read()), {}, lambda step: None, threading.Event())"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "plan.json")], env=_in(tmp_path)) as parent:
-        _until(lambda: law.counts()["paths"].get("/law", 0) > 10)
+        until(lambda: law.counts()["paths"].get("/law", 0) > 10)
         os.kill(parent.pid, signal.SIGKILL)
     time.sleep(0.3)
     before = law.counts()["paths"]["/law"]
@@ -252,7 +193,7 @@ def reference() -> Iterator[str]:
     command = [sys.executable, "-m", "upheld.reference", "--port", str(port)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            _until(lambda: _listens(port))
+            until(lambda: _listens(port))
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
@@ -307,10 +248,3 @@ def _fields(made: Plan) -> dict[str, Any]:
 
 def _in(folder: Path) -> dict[str, str]:
     return {**os.environ, "TMPDIR": str(folder)}
-
-
-def _until(true: Any, within: float = 20.0) -> None:
-    deadline = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

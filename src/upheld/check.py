@@ -134,6 +134,8 @@ class Finding:
     request: Request | None = None
     """The request to paste as curl."""
     minimal: bool = False
+    seen: int = 1
+    """How often the dialogue itself has seen it: what harms a service for good can't be played again from where it began."""
     cells: tuple[Cell, ...] = ()
     timeline: Timeline | None = None
 

@@ -116,7 +116,7 @@ class Judge:
         case = Case(promise, outcome, seconds, judged=1)
         if not isinstance(outcome, Finding):
             return case
-        seen, tries = 1, 1
+        seen = tries = outcome.seen
         while seen < 2 and tries < 3:
             tries += 1
             again = await replay(promise)

@@ -56,6 +56,7 @@ from upheld.steps import step_request
 from upheld.steps.accounts import elsewhere, login_subject, newcomer
 from upheld.steps.ranks import tends_larger
 from upheld.steps.sessions import throw_away
+from upheld.steps.timing import in_ms
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
@@ -133,12 +134,14 @@ def _judged(absent: list[float], present: list[float], request: Request, *, fina
     """None where so few logins do not decide."""
     without, with_ = median(absent), median(present)
     gap = with_ - without
-    times = f"medians of {_ms(without)} for unknown users and {_ms(with_)} for a known one ({len(absent)} logins each"
+    times = (
+        f"medians of {in_ms(without)} for unknown users and {in_ms(with_)} for a known one ({len(absent)} logins each"
+    )
     if gap > APART or (gap > LEAST and with_ >= TIMES * without):
         p = tends_larger(present, absent)
         if p < SURE:
             return Finding(
-                expected=f"about the same time: less than {TIMES:g} times as long, and less than {_ms(APART)} apart",
+                expected=f"about the same time: less than {TIMES:g} times as long, and less than {in_ms(APART)} apart",
                 actual=f"{times}, p = {p:.1g})",
                 sent="failed logins in turn: of users that do not exist, and of one that does with a wrong password",
                 request=request,
@@ -148,10 +151,6 @@ def _judged(absent: list[float], present: list[float], request: Request, *, fina
         if p < CHANCE:
             return Unproven(f"the times scatter too much to tell, on a machine that is not idle: {times}, p = {p:.2f})")
     return Kept(f"{times})")
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds >= 0.002 else f"{seconds * 1000:.1f} ms"
 
 
 def _exists(request: Request) -> bool:

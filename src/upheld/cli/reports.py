@@ -32,11 +32,12 @@ class Reports:
     json: Path | None = None
     junit: Path | None = None
     html: Path | None = None
+    markdown: Path | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that were asked for."""
-        return tuple(file for file in (self.json, self.junit, self.html) if file is not None)
+        return tuple(file for file in (self.json, self.junit, self.html, self.markdown) if file is not None)
 
     def console(self) -> Console:
         """The screen: standard error where standard output holds the JSON report."""
@@ -62,7 +63,7 @@ class Reports:
 
         if self.files:
             raise UsageError(
-                f"--json, --junit and --html hold one report, and there are {len(contracts)} contracts: name one of them, "
+                f"--json, --junit, --html and --markdown hold one report, and there are {len(contracts)} contracts: name one of them, "
                 "or use --report FOLDER, which gets a folder for each"
             )
         for path in contracts:
@@ -76,7 +77,7 @@ class Reports:
 
     def write(self, run: Run, folder: Path) -> Path:
         """All reports into ``folder`` and those that were asked for where they were asked for. Returns the HTML report's place."""
-        from upheld.report import files, html, json_report, junit
+        from upheld.report import files, html, json_report, junit, markdown
 
         written = files.write(run, folder)
         if self.json == STANDARD_OUTPUT:
@@ -88,11 +89,13 @@ class Reports:
             files.replace_text(self.junit, junit.render(run))
         if self.html is not None:
             files.replace_text(self.html, html.render(run))
+        if self.markdown is not None:
+            files.replace_text(self.markdown, markdown.render(run))
         return self.html or written["html"]
 
 
 def reports(default: str) -> Callable[[Command], Command]:
-    """``--json``, ``--junit``, ``--html`` and ``--report`` as one argument ``reports``."""
+    """``--json``, ``--junit``, ``--html``, ``--markdown`` and ``--report`` as one argument ``reports``."""
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
@@ -101,15 +104,20 @@ def reports(default: str) -> Callable[[Command], Command]:
             json_file: Path | None,
             junit_file: Path | None,
             html_file: Path | None,
+            markdown_file: Path | None,
             folder: Path | None,
             **rest: Any,
         ) -> Any:
-            return command(*args, reports=Reports(folder or Path(default), json_file, junit_file, html_file), **rest)
+            where = Reports(folder or Path(default), json_file, junit_file, html_file, markdown_file)
+            return command(*args, reports=where, **rest)
 
         file = click.Path(path_type=Path, dir_okay=False)
         place = click.Path(path_type=Path, file_okay=False)
         for option in (
             click.option("--report", "folder", type=place, help=f"Folder for all reports [{default}]."),
+            click.option(
+                "--markdown", "markdown_file", type=file, help="Write Markdown here, for the summary of a CI job."
+            ),
             click.option("--html", "html_file", type=file, help="Write the HTML report here."),
             click.option("--junit", "junit_file", type=file, help="Write JUnit XML here."),
             click.option("--json", "json_file", type=file, help="Write the JSON report here (- for standard output)."),

@@ -77,6 +77,20 @@ def policy_only(path: str | Path) -> PolicyFile:
     return PolicyFile(policy, written, folder, folder / document if document else None, served)
 
 
+def load_section(file: Path) -> dict[str, Any]:
+    """What a file that says nothing but ``load:`` says there. Raises `ContractError`."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ContractError((Place(str(file)), f"cannot be read: {error.strerror}")) from error
+    alone = read(data, str(file))
+    if not isinstance(alone.value, Mapping) or set(alone.value) != {"load"}:
+        raise ContractError((alone.place(), "a profile has one key, load: {rate: 20/s, duration: 15s}"))
+    # At its end, so that lines keep their numbers.
+    policy = parse_policy(read(data + b"\nupheld: 1\n", str(file)))
+    return {name: getattr(policy.load, name) for name in policy.load.model_fields_set}
+
+
 def load(path: str | Path, *, openapi_bytes: bytes | str | None = None, target_url: str | None = None) -> Contract:
     """Read a contract: a folder or its upheld.yaml.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -64,10 +65,12 @@ def plan(url: str, *operations: Pressed, **changes: Any) -> Plan:
 
 
 def pressing(
-    made: Plan, secrets: Secrets | None = None, stop: threading.Event | None = None
+    made: Plan, secrets: Secrets | None = None, stop: threading.Event | None = None, **how: Any
 ) -> tuple[LoadRun, dict[str, Any], list[Progress]]:
+    """The run, what the generator counted, and the progress that it told; ``how`` is for `upheld.load.process.generate`."""
     steps: list[Progress] = []
-    result, trouble = generate(made, secrets or {}, steps.append, stop or threading.Event())
+    listener = how.pop("listener", steps.append)
+    result, trouble = generate(made, secrets or {}, listener, stop or threading.Event(), **how)
     return load_run(made, result, trouble=trouble), result or {}, steps
 
 
@@ -80,3 +83,10 @@ def until(true: Callable[[], bool], within: float = 20.0) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port

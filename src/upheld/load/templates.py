@@ -102,14 +102,16 @@ def unusual(
         # Its unique values can't be spliced into anything.
         return ()
     ours = {key(re.split(r"[./\s]", name)[-1]) for name in (*contract.unique_fields, *known)}
-    return tuple(_unusual(usual, case, ours).template(identity) for case in cases if case.usable)
+    # The engine makes up credentials too; what is no parameter is not its to say.
+    stated: set[tuple[str, str]] = {(p.location, key(p.name)) for p in operation.parameters if key(p.name) not in ours}
+    return tuple(_unusual(usual, case, ours, stated).template(identity) for case in cases if case.usable)
 
 
-def _unusual(usual: _Raw, case: Case, ours: set[str]) -> _Raw:
+def _unusual(usual: _Raw, case: Case, ours: set[str], stated: set[tuple[str, str]]) -> _Raw:
     path, _, query = usual.path.partition("?")
     kept = [pair for pair in parse_qsl(query, keep_blank_values=True) if key(pair[0]) in ours]
-    pairs = [*kept, *(pair for pair in case.query if key(pair[0]) not in ours)]
-    headers = {name: value for name, value in case.headers if key(name) not in _OURS}
+    pairs = [*kept, *(pair for pair in case.query if ("query", key(pair[0].partition("[")[0])) in stated)]
+    headers = {n: value for n, value in case.headers if ("header", key(n)) in stated and key(n) not in _OURS}
     headers |= {name: value for name, value in usual.headers if key(name) in _OURS}
     body = usual.body
     if case.body is not None and body is not None and headers.get("Content-Type", "").endswith("json"):
@@ -117,7 +119,10 @@ def _unusual(usual: _Raw, case: Case, ours: set[str]) -> _Raw:
     return _Raw(f"{path}?{urlencode(pairs)}" if pairs else path, tuple(headers.items()), body)
 
 
-_OURS = {"content_type", "idempotency_key", "if_match", "cookie", "authorization", "accept", "host", "content_length"}
+_OURS = {
+    "content_type", "content_length", "accept", "host", "authorization", "cookie", "idempotency_key", "if_match", "if_none_match",
+    "if_modified_since", "if_unmodified_since", "range",
+}  # fmt: skip
 """Header fields, as `upheld.contract.words.key` has them, that no case may set."""
 
 

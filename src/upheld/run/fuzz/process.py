@@ -85,7 +85,7 @@ class Engine:
             "UPHELD_FUZZ_PARENT": str(os.getpid()),
             "UPHELD_FUZZ_SECRETS": json.dumps(secrets),
             # Its tables of characters cost 0.6 s and 180 MB to make anew in each run.
-            "HYPOTHESIS_STORAGE_DIRECTORY": str(_cache("hypothesis") or self.folder / "hypothesis"),
+            "HYPOTHESIS_STORAGE_DIRECTORY": str(cache("hypothesis") or self.folder / "hypothesis"),
             # Sets of names are walked in one order, so that a seed gives one sequence.
             "PYTHONHASHSEED": "0",
             "NO_PROXY": no_proxy,
@@ -153,14 +153,14 @@ def _compiled(environment: dict[str, str]) -> dict[str, str]:
     spec = find_spec("schemathesis")
     if not environment.get("PYTHONDONTWRITEBYTECODE") or spec is None or spec.origin is None:
         return {}
-    folder = _cache("python")
+    folder = cache("python")
     if folder is None or Path(cache_from_source(spec.origin)).exists():
         return {}
     # Not beside the sources, where somebody does not want them.
     return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)}
 
 
-def _cache(name: str) -> Path | None:
+def cache(name: str) -> Path | None:
     """A folder of ours that outlives the run; None where there can be none."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     folder = Path(base) / "upheld" / name

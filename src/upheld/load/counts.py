@@ -10,6 +10,8 @@ from typing import Any
 
 WINDOW = 0.25
 """Seconds: the finest stretch of the measured part that is counted apart, so that a run may end at any of them."""
+NEAR = 0.5
+"""Share of the limit from which on a sample is near it: how those hang together tells how the few over the limit do."""
 
 
 @dataclass(slots=True)
@@ -30,7 +32,7 @@ class Counts:
     histogram: Counter[int] = field(default_factory=Counter)
     """Latencies of the 2xx answers from the due time, keys of `upheld.load.histogram.key`."""
     windows: dict[int, list[int]] = field(default_factory=dict)
-    """Number of the `WINDOW` since the measured part began → [samples, over]."""
+    """Number of the `WINDOW` since the measured part began → [samples, over, near]; near: slower than `NEAR` of the limit, or over."""
 
     @property
     def samples(self) -> int:
@@ -40,30 +42,37 @@ class Counts:
     def failed(self) -> int:
         return self.errors.total()
 
-    def sample(self, since: float, over: bool) -> None:
-        """Book one sample that was due ``since`` seconds after the measured part began."""
+    def sample(self, since: float, over: bool, near: bool = False) -> None:
+        """Book one sample that was due ``since`` seconds after the measured part began; one that is over the limit is near it."""
         self.over += over
-        window = self.windows.setdefault(int(since / WINDOW), [0, 0])
+        window = self.windows.setdefault(int(since / WINDOW), [0, 0, 0])
         window[0] += 1
         window[1] += over
+        window[2] += near or over
 
     def per_second(self) -> list[tuple[int, int, int]]:
         """(second, samples, over) of each second that has a sample."""
         seconds: dict[int, list[int]] = {}
-        for number, (n, over) in self.windows.items():
+        for number, (n, over, _) in self.windows.items():
             cell = seconds.setdefault(int(number * WINDOW), [0, 0])
             cell[0] += n
             cell[1] += over
         return [(second, n, over) for second, (n, over) in sorted(seconds.items())]
 
-    def timeline(self, seconds: float) -> list[tuple[int, int]]:
-        """(samples, over) of every window of the first ``seconds``, empty ones too; what is due later belongs to the last."""
-        cells = [[0, 0] for _ in range(max(1, math.ceil(seconds / WINDOW - 1e-9)))]
-        for number, (n, over) in self.windows.items():
-            cell = cells[min(number, len(cells) - 1)]
+    def timeline(self, seconds: float, most: int = 240) -> list[tuple[int, int, int]]:
+        """(samples, over, near) of equal stretches of the first ``seconds``, empty ones too: windows, put together where there are
+        more than ``most``. What is due later belongs to the last.
+        """
+        windows = max(1, math.ceil(seconds / WINDOW - 1e-9))
+        size = math.ceil(windows / most)
+        last = (windows - 1) // size
+        cells = [[0, 0, 0] for _ in range(last + 1)]
+        for number, (n, over, near) in self.windows.items():
+            cell = cells[min(number // size, last)]
             cell[0] += n
             cell[1] += over
-        return [(n, over) for n, over in cells]
+            cell[2] += near
+        return [(n, over, near) for n, over, near in cells]
 
     def problems(self) -> Iterable[str]:
         """Every way in which these numbers contradict each other; none in a sound run."""
@@ -74,9 +83,11 @@ class Counts:
             )
         if self.histogram.total() != self.ok:
             yield f"{self.ok} ok, but {self.histogram.total()} latencies"
-        total, over = (sum(cell[i] for cell in self.windows.values()) for i in (0, 1))
+        total, over, near = (sum(cell[i] for cell in self.windows.values()) for i in range(3))
         if (total, over) != (self.samples, self.over):
             yield f"{self.samples} samples and {self.over} over, but the windows hold {total} and {over}"
+        if not over <= near <= total:
+            yield f"{near} near the limit, {over} over it, of {total} samples"
         if not self.failed + self.unfinished <= self.over <= self.samples:
             yield f"{self.over} over of {self.samples} samples with {self.failed} errors and {self.unfinished} unfinished"
 
@@ -103,7 +114,7 @@ class Counts:
             unfinished=int(data["unfinished"]),
             errors=Counter({str(kind): int(count) for kind, count in data["errors"].items()}),
             histogram=Counter({int(edge): int(count) for edge, count in data["histogram"]}),
-            windows={int(number): [int(n), int(over)] for number, n, over in data["windows"]},
+            windows={int(number): [int(n), int(over), int(near)] for number, n, over, near in data["windows"]},
         )
 
 
@@ -118,8 +129,9 @@ def total(parts: Iterable[Counts]) -> Counts:
         whole.unfinished += part.unfinished
         whole.errors.update(part.errors)
         whole.histogram.update(part.histogram)
-        for number, (n, over) in part.windows.items():
-            window = whole.windows.setdefault(number, [0, 0])
+        for number, (n, over, near) in part.windows.items():
+            window = whole.windows.setdefault(number, [0, 0, 0])
             window[0] += n
             window[1] += over
+            window[2] += near
     return whole

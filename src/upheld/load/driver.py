@@ -19,7 +19,7 @@ from urllib.parse import quote
 import gevent
 
 from upheld.load import histogram, kept
-from upheld.load.counts import WINDOW, Counts
+from upheld.load.counts import NEAR, WINDOW, Counts
 from upheld.load.kept import Kept
 from upheld.load.metrics import Moment
 from upheld.load.plan import MEMBER, UNIQUE, UNIQUE_UPPER, Plan, Pressed, Renewal, Secrets, render
@@ -305,8 +305,8 @@ class Driver:
     def _book_into(self, arrival: _Arrival) -> Counts:
         return self.warm if arrival.due < self.plan.warmup else self.counts[arrival.operation]
 
-    def _sample(self, counts: Counts, arrival: _Arrival, over: bool) -> None:
-        counts.sample(arrival.due if counts is self.warm else arrival.due - self.plan.warmup, over)
+    def _sample(self, counts: Counts, arrival: _Arrival, over: bool, near: bool = False) -> None:
+        counts.sample(arrival.due if counts is self.warm else arrival.due - self.plan.warmup, over, near)
 
     def _book(self, arrival: _Arrival, answer: Answer, latency: float) -> None:
         counts = self._book_into(arrival)
@@ -320,7 +320,7 @@ class Driver:
         else:
             counts.errors[answer.error or str(answer.status)] += 1
         limit = self.plan.operations[arrival.operation].limit_ms
-        self._sample(counts, arrival, not good or latency > limit)
+        self._sample(counts, arrival, not good or latency > limit, latency > NEAR * limit)
 
     # -- telling ---------------------------------------------------------------------------------------------------------
 

@@ -52,7 +52,7 @@ def percentile_interval(
     """Bounds of a percentile in milliseconds, each ``1 - alpha`` sure; None where the samples give none.
 
     ``infinite`` requests had no good answer and count as slower than any. ``shrink`` samples are worth one independent one, as
-    `upheld.load.binomial.share` found at the limit: so the upper bound is within the limit exactly where the share over the limit
+    `upheld.load.share.share` found at the limit: so the upper bound is within the limit exactly where the share over the limit
     is surely small enough, and the lower one beyond it exactly where that share is surely too large.
     """
     lower, upper = ranks(quantile, (sum(histogram.values()) + infinite) / shrink, alpha)
@@ -80,7 +80,12 @@ class _Ordered:
 
 
 def percentiles(
-    histogram: Histogram, *, infinite: int = 0, shrink: float = 1.0, quantiles: Sequence[float] = SHOWN
+    histogram: Histogram,
+    *,
+    infinite: int = 0,
+    shrink: float = 1.0,
+    alpha: float = 0.05,
+    quantiles: Sequence[float] = SHOWN,
 ) -> tuple[Percentile, ...]:
     """Each quantile by the nearest rank, with its bounds; empty without samples."""
     total = sum(histogram.values()) + infinite
@@ -91,7 +96,7 @@ def percentiles(
     return tuple(
         Percentile(quantile=quantile, ms=value, low_ms=low, high_ms=high)
         for quantile, value in zip(quantiles, values, strict=True)
-        for low, high in (percentile_interval(histogram, quantile, infinite=infinite, shrink=shrink),)
+        for low, high in (percentile_interval(histogram, quantile, infinite=infinite, shrink=shrink, alpha=alpha),)
     )
 
 

@@ -1,9 +1,9 @@
 """Met, missed, not decided or invalid: decided from exact counts, never from a percentile. Pure, standard library only.
 
 "The p95 is within L" says the same as "at most 5 % of the requests take longer than L". So two integers decide, samples and
-samples over the limit, with bounds that allow for correlated samples (`upheld.load.binomial.share`):
+samples over the limit, with bounds that allow for correlated samples (`upheld.load.share`):
 
-* **met** when the share is at most 5 % with 95 % certainty; that takes 59 samples at the least,
+* **met** when the share is at most 5 % with 95 % certainty; that takes 69 samples at the least,
 * **missed** when it is more than 5 % with 95 % certainty, or when the service failed more often than the contract allows,
 * **not decided** when neither is certain, with how much longer would do,
 * **invalid** when something else than the service was measured: the limiter, refused requests, our own delay, nothing.
@@ -16,14 +16,14 @@ from collections import Counter
 from dataclasses import dataclass
 
 from upheld.load import histogram
-from upheld.load.binomial import Share, batches, share
 from upheld.load.counts import Counts
 from upheld.load.interval import curve, percentiles
+from upheld.load.share import ALPHA, Share, share
 from upheld.verdict import LatencyRow
 
 MET, MISSED, NOT_DECIDED, INVALID = "met", "missed", "not decided", "invalid"
 SATURATED = 50.0
-"""Design effect beyond which a pass is no longer honest: the queue hardly ever empties, 20 batches are a handful of samples."""
+"""Design effect beyond which a pass is no longer honest: the queue hardly ever empties, and the run is a handful of samples."""
 LONGEST_FACTOR = 64.0
 BUSY_SHARE = 0.1
 """Share of a limit by which a generator beside the service may be late."""
@@ -65,7 +65,7 @@ class Judgement:
 
 def judge(counts: Counts, target: Target, circumstances: Circumstances) -> Judgement:
     """The verdict on one operation or class."""
-    seen = share(batches(counts.timeline(circumstances.seconds)))
+    seen = share(counts.timeline(circumstances.seconds), 1 - target.quantile)
     verdict, reason = _judge(counts, target, circumstances, seen)
     return Judgement(verdict, reason, seen)
 
@@ -170,7 +170,7 @@ def row(counts: Counts, target: Target, circumstances: Circumstances) -> Latency
         series=tuple(counts.per_second()),
         share_over_low=judgement.share.low if counts.samples else None,
         share_over_high=judgement.share.high if counts.samples else None,
-        percentiles=percentiles(counts.histogram, infinite=lost, shrink=judgement.share.shrink),
+        percentiles=percentiles(counts.histogram, infinite=lost, shrink=judgement.share.shrink, alpha=ALPHA),
         curve=curve(counts.histogram, infinite=lost),
         design_effect=judgement.share.shrink if counts.samples else None,
         failures=tuple(counts.errors.most_common()),

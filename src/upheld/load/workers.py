@@ -91,12 +91,12 @@ def settled(parts: Sequence[Interim]) -> dict[str, Counts]:
     for name, counts in whole.items():
         counts.windows = {number: cell for number, cell in counts.windows.items() if number < before}
         for number in (number for part in parts for number in part.late.get(name, ()) if number < before):
-            cell = counts.windows.setdefault(number, [0, 0])
-            cell[0] += 1
-            cell[1] += 1
+            cell = counts.windows.setdefault(number, [0, 0, 0])
+            for kind in range(3):
+                cell[kind] += 1
         cells = counts.windows.values()
-        counts.sent = sum(n for n, _ in cells) + counts.throttled
-        counts.over = sum(over for _, over in cells)
+        counts.sent = sum(n for n, _, _ in cells) + counts.throttled
+        counts.over = sum(over for _, over, _ in cells)
     return whole
 
 

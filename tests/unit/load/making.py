@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from upheld.load.counts import Counts
+from upheld.load.counts import NEAR, Counts
 from upheld.load.histogram import key
 from upheld.load.plan import Plan, Pressed, Template
 
@@ -36,7 +36,7 @@ def counted(
         else:
             counts.ok += 1
             counts.histogram[key(outcome)] += 1
-            counts.sample(place * seconds, outcome > limit)
+            counts.sample(place * seconds, outcome > limit, outcome > NEAR * limit)
     assert list(counts.problems()) == []
     return counts
 

@@ -105,8 +105,8 @@ def test_a_decision_before_the_end_counts_what_is_late_and_leaves_out_what_is_op
     certain = settled(parts)["GET /a"]
     # Up to where all are sure; three have waited longer than the limit since window 5.
     assert sorted(certain.windows) == list(range(20))
-    assert certain.windows[5] == [5, 3]
+    assert certain.windows[5][:2] == [5, 3]
     assert (certain.samples, certain.over) == (2 * 20 + 3, 3)
     # Nothing of the parts themselves was changed.
-    assert first.windows[5] == [1, 0]
+    assert first.windows[5][:2] == [1, 0]
     assert settled([]) == {}

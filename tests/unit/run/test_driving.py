@@ -23,6 +23,7 @@ from upheld.check import (
     move,
     send,
     sign_in,
+    spread,
     wait,
 )
 from upheld.errors import HarnessError, TargetDied
@@ -311,6 +312,25 @@ def test_a_burst_is_answered_in_order_on_connections_of_its_own(drive: Any, dial
 
     driver, transport = drive(lambda request: Response.of(200, int(request.path[1:])))
     assert _play(driver, dialogue(bursts)).outcome == Kept("0,1,2,3,4")
+    assert all(new for _, _, new in transport.sent)
+
+
+def test_what_is_spread_is_sent_by_the_clock_and_answered_in_order(drive: Any, dialogue: Any) -> None:
+    asked: list[str] = []
+
+    def answer(request: Request) -> Response:
+        asked.append(request.path)
+        return Response.of(200, int(request.path[1:]))
+
+    def spreads(lane: Lane) -> Any:
+        told = yield from spread(
+            (after, Request("GET", f"/{number}")) for number, after in enumerate((0.03, 0.0, 0.06))
+        )
+        return Kept(",".join(str(each.json()) for each in told.responses)) if told.late >= 0 else None
+
+    driver, transport = drive(answer)
+    assert _play(driver, dialogue(spreads)).outcome == Kept("0,1,2")
+    assert asked == ["/1", "/0", "/2"]
     assert all(new for _, _, new in transport.sent)
 
 

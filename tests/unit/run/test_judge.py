@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 
 from upheld.check import CannotProve, Cell, Check, Finding, Kept, NotApplicable, Outcome, Subject, Timeline, Unproven
 from upheld.checks import catalogue, select
+from upheld.checks.latency._runs import load_run, operation_row
 from upheld.contract import Contract
 from upheld.contract.load import load
 from upheld.errors import HarnessError
@@ -45,6 +47,28 @@ def _played(contract: Contract, outcome: Outcome, *again: Outcome) -> Any:
 def test_a_finding_is_played_again_before_it_is_told(contract: Contract) -> None:
     assert _played(contract, FOUND, FOUND).verdict in (Verdict.BREACHED, Verdict.ADVISORY)
     assert _played(contract, FOUND, Kept(), FOUND).verdict in (Verdict.BREACHED, Verdict.ADVISORY)
+
+
+def test_a_finding_that_its_dialogue_has_seen_twice_is_not_played_again(contract: Contract) -> None:
+    assert _played(contract, replace(FOUND, seen=2)).verdict in (Verdict.BREACHED, Verdict.ADVISORY)
+
+
+def test_what_a_load_run_tells_is_told_as_everything_else_is(shop: Callable[..., Contract]) -> None:
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    until = (today + datetime.timedelta(days=2)).isoformat()
+    contract = shop(waive=[{"id": "latency/p95", "op": "GET /me", "reason": "a fix is on its way", "until": until}])
+    missed = {"over": 900, "verdict": "missed", "reason": "30% over: very-secret"}
+    load = load_run(operation_row("GET /me", **missed), operation_row("class crud", **missed))
+    judge = Judge(
+        contract, Masker({"very-secret"}), "http://127.0.0.1:1", "upheld check x", fuzzed=True, pressing="upheld load x --seconds 60",
+    )  # fmt: skip
+    waived, breached = map(judge.result, judge.measured(catalogue()["latency/p95"], load))
+    assert (waived.verdict, waived.subject) == (Verdict.WAIVED, "GET /me")
+    assert (breached.verdict, breached.judged, breached.seconds) == (Verdict.BREACHED, 3_000, 60.0)
+    assert breached.evidence is not None
+    assert breached.evidence.again == "upheld load x --seconds 60"
+    assert "very-secret" not in breached.evidence.actual
+    assert breached.cause == waived.cause == "class crud"
 
 
 def test_what_is_not_seen_again_is_flaky(contract: Contract) -> None:

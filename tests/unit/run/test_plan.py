@@ -13,7 +13,7 @@ from upheld.check import Check
 from upheld.checks import catalogue, select
 from upheld.contract import Contract
 from upheld.report import planned
-from upheld.run.plan import Plan, plan
+from upheld.run.plan import NO_LOAD, Plan, plan
 
 
 @pytest.fixture
@@ -52,6 +52,14 @@ def test_waits_of_all_rules_overlap(contract: Contract, limits: list[Check]) -> 
     made = plan(contract, limits)
     assert made.waiting == 90.0
     assert planned.seconds(made) == planned._took(made.requests, 90.0) + 5
+
+
+def test_what_a_load_run_decides_waits_for_one(contract: Contract) -> None:
+    measurements = select(["latency/p95", "latency/error-rate"]).values()
+    without, with_ = plan(contract, measurements).promises, plan(contract, measurements, load=True).promises
+    assert {promise.settled for promise in without} == {NO_LOAD}
+    assert {promise.settled for promise in with_} == {None}
+    assert "upheld load" in NO_LOAD.add
 
 
 def test_a_quick_plan_drains_and_does_not_wait(contract: Contract, limits: list[Check]) -> None:

@@ -13,8 +13,8 @@ bursts has no reserve.
 
 ## What it sends
 
-Twenty quiet requests of one operation that anybody may read, two hundred of it in bursts of fifty, and twenty quiet ones again;
-where these are slower, twenty more two and a half seconds later. What does not recover can't be played again from where it began, so
+Twenty quiet requests of one operation that anybody may read, two hundred of it in bursts of fifty (of half its quota, where
+that is less), and twenty quiet ones again; where these are slower, twenty more a moment later. What does not recover can't be played again from where it began, so
 that a second volley follows in the same playing: it is a breach where both left the service slower. It measures when
 nothing else is played, and concludes nothing where this machine was late itself. Nothing is sent but to the target, which is
 this machine or a host that was named; `--quick` leaves it out.
@@ -54,6 +54,7 @@ from upheld.check import (
 )
 from upheld.exchange import Request, Response
 from upheld.steps import Move, describe, plain_get
+from upheld.steps.accounts import elsewhere
 from upheld.steps.timing import in_ms, quiet_times, trivial_get
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ TOGETHER, BURSTS, QUIET = 50, 4, 20
 TIMES, MARGIN = 2.0, 0.020
 """How many times what it took before, and seconds that any machine may add."""
 ANSWERS_WITHIN = 5.0
-TRIES, APART = 2, 2.5
+TRIES, APART = 2, 1.5
 
 
 def subjects(contract: Contract) -> Subjects:
@@ -99,10 +100,12 @@ def converse(lane: Lane) -> Conversation:
     yield from quiet_times(request, 3, 0.1)
     before = median((yield from quiet_times(request, QUIET, 0.03)))
     allowed = TIMES * before + MARGIN
-    sent = f"{BURSTS * TOGETHER} times {lane.operation.label}, {TOGETHER} at once"
+    rule = lane.contract.rate_rule(lane.operation)
+    together = min(TOGETHER, max(1, rule.quota // 2)) if rule is not None else TOGETHER
+    sent = f"{BURSTS * together} times {lane.operation.label}, {together} at once"
     after = []
     for _ in range(2):
-        answer = yield from _pressed(request)
+        answer = yield from _pressed(request, together)
         if not answer.ok:
             return Finding(
                 sent=sent,
@@ -127,12 +130,14 @@ def converse(lane: Lane) -> Conversation:
     return Kept(told)
 
 
-def _pressed(request: Request) -> Move:
-    """``answer = yield from _pressed(request)``: the first success after the bursts, or what is answered when the time is up."""
+def _pressed(request: Request, together: int) -> Move:
+    """``answer = yield from _pressed(request, 50)``: the first success after the bursts, or what is answered when the time is up."""
     for _ in range(BURSTS):
+        yield from elsewhere()
         # What is refused in a burst is another promise; here it counts what comes after.
         with suppress(NoAnswer):
-            yield from burst([request] * TOGETHER)
+            yield from burst([request] * together)
+    yield from elsewhere()
     waited = 0.0
     while True:
         try:

@@ -29,7 +29,7 @@ def _on_the_loop(ctx: Context) -> None:
 class _Leaking:
     """A request that finds the pool empty opens a connection more, and every later one looks through all that were opened."""
 
-    pool, each = 8, 0.001
+    pool, each = 4, 0.004
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from upheld.cli import capacity, catalogue, check, load, plan, serve, wfc
+from upheld.cli import capacity, catalogue, check, compare, load, plan, serve, wfc
 from upheld.cli.group import main
 
 for _command in (
@@ -17,6 +17,7 @@ for _command in (
 ):
     main.add_command(_command)
 
-load.load.add(capacity.capacity)
+for _command in (compare.compare, capacity.capacity):
+    load.load.add(_command)
 
 __all__ = ["main"]

@@ -183,11 +183,13 @@ def search(
                 if not steps:
                     raise
                 return done(f"at {rate:.3g}/s the target was lost: {error}")
+            except KeyboardInterrupt:
+                return done("interrupted")
             step = judged(rate, run, pressed)
             pressed = pressed or {row.name for row in run.rows}
             steps.append(step)
             told(step)
-            if run.reason == "interrupted":
+            if run.reason.startswith("interrupted"):
                 return done("interrupted")
             if step.found not in (Found.GENERATOR, Found.INVALID):
                 break

@@ -152,23 +152,30 @@ def compare(
     """
     rounds: list[Round] = []
     stopped = ""
-    for number in range(pairs):
-        order = (Side.BASE, Side.CANDIDATE) if number % 2 == 0 else (Side.CANDIDATE, Side.BASE)
-        with stage(seed + number) as play:
-            for side in order:
-                for _ in range(1 + REPEATS):
-                    run = play(side)
-                    played = Round(number, side, run, _problem(run))
-                    rounds.append(played)
-                    told(played)
-                    if not played.problem or _interrupted(run):
+    try:
+        for number in range(pairs):
+            order = (Side.BASE, Side.CANDIDATE) if number % 2 == 0 else (Side.CANDIDATE, Side.BASE)
+            with stage(seed + number) as play:
+                for side in order:
+                    rounds += _played(play, number, side, told)
+                    if rounds[-1].problem:
                         break
-                stopped = "interrupted" if _interrupted(run) else ""
-                if stopped or played.problem:
-                    break
-        if stopped:
-            break
+            if _interrupted(rounds[-1].run):
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        stopped = "interrupted"
     return concluded(rounds, tolerance=tolerance, stopped=stopped)
+
+
+def _played(play: Play, number: int, side: Side, told: Callable[[Round], object]) -> Iterable[Round]:
+    """A round, and again when it was invalid."""
+    for _ in range(1 + REPEATS):
+        run = play(side)
+        played = Round(number, side, run, _problem(run))
+        told(played)
+        yield played
+        if not played.problem or _interrupted(run):
+            break
 
 
 def _problem(run: LoadRun) -> str:

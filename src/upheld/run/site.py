@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from upheld.errors import SetupError
 from upheld.run.examine import Options, signed_in
 from upheld.run.prepare import opened
 from upheld.run.pressing import profile_of
@@ -18,6 +19,9 @@ from upheld.verdict import Listener, LoadRun, Progress
 if TYPE_CHECKING:
     from upheld.contract import Contract
     from upheld.exchange import Session
+    from upheld.load.compare import Play
+    from upheld.load.plan import Plan as LoadPlan
+    from upheld.load.plan import Secrets
     from upheld.targets import Running
 
 FRESH = 300.0
@@ -51,6 +55,17 @@ class Site:
             self._since = time.monotonic()
         return self._sessions
 
+    @contextlib.contextmanager
+    def prepared(self, **how: Any) -> Iterator[tuple[LoadPlan, Secrets]]:
+        """`upheld.load.prepare.prepared` on it, with ``how``. Raises what that raises."""
+        from upheld.load.run import prepared
+
+        sessions, profile = self.sessions(), profile_of(self.running)
+        with prepared(
+            self.contract, self.running.url, sessions, profile=profile, listener=_steps(self.listener), **how
+        ) as made:
+            yield made
+
     def press(self, *, stop: threading.Event | None = None, **how: Any) -> LoadRun:
         """`upheld.load.run.run_load` on it: ``seconds``, ``rate``, ``seed`` and the like. Raises what that raises."""
         from upheld.load.run import run_load
@@ -60,10 +75,43 @@ class Site:
             self.running.url,
             self.sessions(),
             profile=profile_of(self.running),
-            listener=self.listener,
+            listener=_steps(self.listener),
             stop=stop,
             **how,
         )
+
+
+@contextlib.contextmanager
+def stage(base: Site, candidate: Site, *, seed: int, tell: Callable[[str], object], **how: Any) -> Iterator[Play]:
+    """What plays rounds on both, with the operations that both can be pressed on. Raises `SetupError` when there are none."""
+    from upheld.load.compare import Side, matched
+    from upheld.load.outcome import load_run
+    from upheld.load.process import generate
+
+    with base.prepared(seed=seed, **how) as one, candidate.prepared(seed=seed, **how) as other:
+        *plans, left_out = matched(one[0], other[0])
+        for line in left_out:
+            tell(line)
+        if not plans[0].operations:
+            raise SetupError("there is no operation that both can be pressed on")
+        sides = {Side.BASE: (plans[0], one[1], base), Side.CANDIDATE: (plans[1], other[1], candidate)}
+
+        def play(side: Side) -> LoadRun:
+            plan, secrets, place = sides[side]
+            result, trouble = generate(plan, secrets, _steps(place.listener), threading.Event())
+            return load_run(plan, result, trouble=trouble)
+
+        yield play
+
+
+def _steps(listener: Listener) -> Listener:
+    """Without what is told of each run: there are many."""
+
+    def tell(progress: Progress) -> None:
+        if progress.kind == "step":
+            listener(progress)
+
+    return tell
 
 
 def added(listener: Listener) -> Listener:

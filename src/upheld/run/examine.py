@@ -344,13 +344,26 @@ class Examination:
         return sessions
 
     async def _load(self) -> None:
+        from upheld.checks import select
+        from upheld.run.corpus import corpus
         from upheld.run.pressing import press_on, write_plan
+        from upheld.run.under_load import UnderLoad
+
+        alone = all(promise.check.measure is not None for promise in self.plan.promises)
+        checks = select(skip=self.contract.policy.checks.skip).values() if alone else self.plan.observers
+        under = UnderLoad(self.contract, checks, self.watch)
 
         def found(load: LoadRun) -> None:
-            self.load = load
+            self.load, self.cases = load, under.into(self.cases)
+            self.notes += [under.note] if under.note else []
+            self.watch.broken.update(under.broken)
 
         options, at = self.options, (self.contract, self.raised.running, await self.sessions())
+        cases, notes = await asyncio.to_thread(corpus, self.contract, seed=options.seed or 0)
+        for note in notes:
+            self.note(note)
         how: dict[str, Any] = {"seconds": options.load_seconds, "rate": options.load_rate, "seed": self.seed}
+        how |= {"corpus": cases, "hear": under.hear}
         if options.save_plan is not None:
             self.notes.append(await asyncio.to_thread(write_plan, options.save_plan, *at, **how))
         else:

@@ -40,6 +40,8 @@ class Case:
     """How many times the finding was seen."""
     also: list[Finding] = field(default_factory=list)
     """Further findings of other origins on the same subject."""
+    pressed: bool = False
+    """It showed only under load, and needs one to be shown again."""
 
 
 class Judge:
@@ -186,7 +188,7 @@ class Judge:
                 verdict = Verdict.UPHELD
             case Finding() as finding:
                 verdict = Verdict.BREACHED if requirement.level is Level.MUST else Verdict.ADVISORY
-                evidence = self.evidence(check, subject, finding, case.also)
+                evidence = self.evidence(check, subject, finding, case.also, pressed=case.pressed)
                 cause = finding.origin or f"{subject.label}: {evidence.actual}"
                 waiver = self._waiver(check, subject)
                 if waiver is not None:
@@ -239,8 +241,10 @@ class Judge:
         verdict = {"kept": Verdict.UPHELD, "unproven": Verdict.UNPROVEN}.get(cell.verdict, whole)
         return CellResult(cell.role, cell.expected, self.masker(cell.seen), verdict, self.masker(cell.reason))
 
-    def evidence(self, check: Check, subject: Subject, finding: Finding, also: list[Finding]) -> Evidence:
-        """The lines of a breach, masked."""
+    def evidence(
+        self, check: Check, subject: Subject, finding: Finding, also: list[Finding], *, pressed: bool = False
+    ) -> Evidence:
+        """The lines of a breach, masked. ``pressed`` says that it takes a load to show it again."""
         requirement = check.requirement
         required = finding.required or f"{requirement.title} ({requirement.clause.text})"
         actual = finding.actual
@@ -253,7 +257,7 @@ class Judge:
             required=self.masker(required),
             expected=self.masker(finding.expected),
             actual=self.masker(actual),
-            again=self.pressing if check.measure is not None else f"{self.again} --only {check.id}",
+            again=self.pressing if pressed or check.measure is not None else f"{self.again} --only {check.id}",
             curl=line,
         )
 

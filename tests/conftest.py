@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 from collections import Counter
@@ -55,6 +56,11 @@ class Guard:
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Guard(), "upheld-services-guard")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected items live until the end: no collector needs to look at them again and again."""
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

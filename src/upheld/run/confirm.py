@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
-from itertools import count
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from upheld.check import CannotProve, Finding
 from upheld.exchange import Exchange
-from upheld.run.fuzz.job import unique_fields
-from upheld.run.fuzz.repeat import encoded, parsed
-from upheld.run.fuzz.steering import at, steps
-from upheld.run.fuzz.uniques import fits, fresh
+from upheld.run.fuzz.renew import Renewer
 from upheld.run.reach import together
 from upheld.run.watch import Sighting, Tally, Watch, origin_of
 
@@ -44,8 +39,7 @@ class Confirmation:
         self._play = play
         self._resend = resend
         self._again: dict[str, asyncio.Future[list[Exchange]]] = {}
-        self._token = f"r{secrets.token_hex(4)}"
-        self._numbers = count(1)
+        self._renewer = Renewer(watch.contract, f"r{secrets.token_hex(4)}")
 
     async def all(self) -> Confirmed:
         """For (check, subject, origin): whether it was seen again."""
@@ -86,21 +80,7 @@ class Confirmation:
     async def _alone(self, sighting: Sighting) -> list[Exchange]:
         old = sighting.exchange
         try:
-            response = await self._resend(self._renewed(old))
+            response = await self._resend(self._renewer.renewed(old.operation, old.request))
         except CannotProve:
             return []
         return [Exchange(old.request, response, old.phase, "replay", old.intent, old.broken)]
-
-    def _renewed(self, old: Exchange) -> Request:
-        """The request with fresh values where they must be unique: a second account of the same name is a 409."""
-        operation = self.watch.contract.operation(old.operation)
-        body = parsed(old.request.body)
-        if operation is None or body is None:
-            return old.request
-        new = body
-        for field in unique_fields(self.watch.contract, operation):
-            new = at(new, steps(field["path"]), partial(self._fresh, field))
-        return old.request if new == body else old.request.with_(body=encoded(new))
-
-    def _fresh(self, field: Mapping[str, Any], value: Any) -> Any:
-        return fresh(value, field, self._token, next(self._numbers)) if fits(value, field) else value

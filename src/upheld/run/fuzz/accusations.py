@@ -12,7 +12,8 @@ from upheld.errors import UpheldError
 from upheld.exchange import Request
 from upheld.run.fuzz import events, judge, words
 from upheld.run.fuzz.events import Failure, Sent
-from upheld.run.fuzz.repeat import Repeater, parsed
+from upheld.run.fuzz.renew import parsed
+from upheld.run.fuzz.repeat import Repeater
 from upheld.run.fuzz.values import EngineFinding
 from upheld.steps import made_below, reached
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import quote, unquote
 
 from upheld.check import CannotProve
 from upheld.contract.words import key as plain_key
-from upheld.exchange import Headers, NotJson, Request, Response
+from upheld.exchange import Headers, Request, Response
 from upheld.run.fuzz import judge
 from upheld.run.fuzz.events import Failure, Sent
 from upheld.run.fuzz.minimise import reduced
-from upheld.run.fuzz.steering import Steering, at, pointed, steps
+from upheld.run.fuzz.renew import Renewer, encoded, parsed
+from upheld.run.fuzz.steering import at, pointed, steps
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
@@ -40,7 +40,7 @@ class Repeater:
     def __init__(self, contract: Contract, resend: Resend, job: Mapping[str, Any]) -> None:
         self.contract = contract
         self._resend = resend
-        self._fresh = Steering({**job, "token": f"{job['token']}r"})
+        self._renewer = Renewer(contract, f"{job['token']}r")
         self._job = job
         self.requests = 0
 
@@ -71,7 +71,7 @@ class Repeater:
                 _compare(parsed(step.exchange.request.body), parsed(request.body), renamed)
                 _compare(parsed(step.exchange.response.body), parsed(response.body), renamed)
                 _compare_locations(step.exchange.response, response, renamed)
-        request = self._refreshed(sent.label, _renamed(sent.exchange.request, renamed))
+        request = self._renewer.renewed(sent.label, _renamed(sent.exchange.request, renamed))
         response = await self.send(request)
         if self._stands(failure, sent, response):
             return True, request
@@ -91,7 +91,7 @@ class Repeater:
         self, step: Sent, request: Request, maker: Maker, depth: int = 2
     ) -> tuple[Request, Response | None]:
         """Send what was sent before; once more about new things, when what it was about is gone by now."""
-        request = self._refreshed(step.label, request)
+        request = self._renewer.renewed(step.label, request)
         response = await self.send(request)
         if response is not None and _is_gone(step, response) and depth:
             renewed = await self._with_new_members(step.label, request, maker, depth - 1)
@@ -138,23 +138,6 @@ class Repeater:
             found = unquote(response.headers["location"].split("?")[0].rstrip("/").rsplit("/", 1)[-1])
         return None if found is None or isinstance(found, (bool, dict, list)) else str(found)
 
-    def _refreshed(self, label: str, request: Request) -> Request:
-        """The request with fresh values where they must be unique, else its repetition would meet a 409 or an old answer."""
-        fields = self._fresh.headers(label, dict(request.headers.pairs))
-        if fields:
-            pairs = ((name, fields.get(name, value)) for name, value in request.headers.pairs)
-            request = request.with_(headers=Headers(pairs))
-        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if request.body is None:
-            return request
-        if kind == "application/x-www-form-urlencoded":
-            form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
-            new = self._fresh.body(label, form, positive=False, is_boundary=True)
-            return request if new is form else request.with_(body=urlencode(new).encode())
-        body = parsed(request.body)
-        new = self._fresh.body(label, body, positive=False, is_boundary=True)
-        return request if new is body else request.with_(body=encoded(new))
-
     # -- reduction -------------------------------------------------------------------------------------------------------
 
     async def smallest(self, failure: Failure, sent: Sent, deadline: float) -> Request | None:
@@ -175,7 +158,7 @@ class Repeater:
                 fails = False
                 if self._is_alike(sent.label, request, candidate, broken):
                     spent += 1
-                    response = await self.send(self._refreshed(sent.label, _of_case(request, case, candidate)))
+                    response = await self.send(self._renewer.renewed(sent.label, _of_case(request, case, candidate)))
                     fails = response is not None and judge.again(failure, sent, response, self.contract) is True
                 if fails:
                     best = candidate
@@ -184,7 +167,7 @@ class Repeater:
             pass
         finally:
             reduction.close()
-        return None if best is case else self._refreshed(sent.label, _of_case(request, case, best))
+        return None if best is case else self._renewer.renewed(sent.label, _of_case(request, case, best))
 
     def _broken(self, label: str, request: Request, case: Mapping[str, Any]) -> frozenset[str]:
         return judge.body_breaks(label, request, case["body"], self.contract) if "body" in case else frozenset()
@@ -239,22 +222,6 @@ def _of_case(request: Request, whole: Mapping[str, Any], case: Mapping[str, Any]
 def _dropped(whole: Mapping[str, Any], case: Mapping[str, Any], part: str) -> set[str]:
     kept = case.get(part, {})
     return {name for name in whole.get(part, {}) if not kept.get(name)}
-
-
-def encoded(value: Any) -> bytes:
-    """The value as a JSON body."""
-    # Lone surrogates are what some cases are about; escapes keep them, UTF-8 cannot.
-    return json.dumps(value).encode()
-
-
-def parsed(body: bytes | None) -> Any:
-    """The body as JSON; None when it is none. Looser than the house's parser: NaN is what some cases are about."""
-    if not body:
-        return None
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError, NotJson):
-        return None
 
 
 # -- ids that changed ----------------------------------------------------------------------------------------------------

@@ -9,16 +9,17 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from upheld.report import charts, digest, matrix, timeline
+from upheld.report import charts, digest, latencies, matrix, timeline
 from upheld.report.clean import visible
 from upheld.report.digest import Told
-from upheld.verdict import LatencyRow, Result, Run, Verdict
+from upheld.verdict import LatencyRow, LoadRun, Result, Run, Verdict
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -71,7 +72,7 @@ def render(run: Run) -> str:
         verdicts=[word for verdict, word in WORDS.items() if run.count(verdict)],
         covered=digest.coverage(run),
         operations=_operations(run),
-        load=run.load and {"run": run.load, "took": digest.duration(run.load.seconds), "rows": [_latency(row) for row in run.load.rows]},
+        load=run.load and _load(run.load),
         because=digest.because,
         duration=digest.duration,
         noun=digest.noun,
@@ -79,6 +80,7 @@ def render(run: Run) -> str:
         word=WORDS.__getitem__,
         link=link,
         lines=digest.lines,
+        latencies=latencies,
     )  # fmt: skip
 
 
@@ -89,16 +91,24 @@ def link(url: str) -> str:
 
 @cache
 def _template() -> tuple[Template, str]:
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    source = files("upheld.report").joinpath("report.html.j2").read_text(encoding="utf-8")
+    def read(name: str) -> str:
+        return files("upheld.report").joinpath(name).read_text(encoding="utf-8")
+
+    source = read("report.html.j2")
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_harmless
+        loader=FunctionLoader(read),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_harmless,
     )
     environment.filters["thousands"] = lambda number: f"{number:,}"
     environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
     environment.filters["ms"] = _milliseconds
-    environment.filters["percent"] = _percent
+    environment.filters["percent"] = latencies.percent
     environment.filters["slug"] = lambda text: re.sub(r"[^a-z0-9]+", "-", str(text).lower()).strip("-")
     script = re.findall(r"<script>(.*?)</script>", source, re.DOTALL)[-1]
     digest_ = b64encode(sha256(script.encode()).digest()).decode()
@@ -225,16 +235,42 @@ def _operations(run: Run) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: bool(row["reached"]))
 
 
-def _latency(row: LatencyRow) -> dict[str, Any]:
-    return {"row": row, "bars": charts.bars(row), "shares": charts.shares(row)}
+def _load(load: LoadRun) -> dict[str, Any]:
+    """The rows by class, each with what is drawn of it, and where it lies on the page."""
+    anchors = {id(row): f"l{number}" for number, row in enumerate(load.rows)}
+
+    def panel(row: LatencyRow, others: Sequence[LatencyRow] = ()) -> dict[str, Any]:
+        return {
+            "row": row,
+            "anchor": anchors[id(row)],
+            "gauge": charts.gauge(row),
+            "curve": charts.curve(row, others),
+            "shares": charts.shares(row),
+            "figures": [(f"p{q * 100:g}", latencies.percentile(row, q)) for q in (0.5, 0.95, 0.99)],
+        }
+
+    groups = latencies.groups(load)
+    return {
+        "run": load,
+        "took": digest.duration(load.seconds),
+        "groups": [
+            {
+                "name": group.name,
+                "whole": panel(group.whole, group.rows) if group.whole else None,
+                "rows": [panel(row) for row in group.rows],
+                "open": not group.whole or any(row.verdict != "met" for row in group.rows),
+            }
+            for group in groups
+        ],
+        "scale": charts.SCALE,
+        "target": charts.TARGET,
+        "lost": any(
+            one and one.ms is None
+            for row in load.rows
+            for one in map(partial(latencies.percentile, row), (0.5, 0.95, 0.99))
+        ),
+    }
 
 
 def _milliseconds(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:,.0f} ms" if value >= 10 else f"{value:.1f} ms"
-
-
-def _percent(share: float) -> str:
-    value = share * 100
-    return f"{value:.0f} %" if value >= 10 else f"{value:.1f} %"
+    return "–" if value is None else f"{latencies.number(value)} ms"

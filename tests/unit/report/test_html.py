@@ -196,10 +196,48 @@ def test_requirements_that_hold_everywhere_are_folded(
 
 def test_latency_is_drawn_for_each_operation(rich_run: Run) -> None:
     page = Page(html.render(rich_run))
-    labels = [svg["aria-label"] for svg in page.all("svg")]
+    labels = [svg["aria-label"] for svg in page.all("svg") if "aria-label" in svg]
+    assert "p95 910 ms, bounds 728–1,092 ms, target 500 ms" in labels
+    assert "p95 980 ms, bounds from 700 ms, target 1,000 ms" in labels
     assert "p50 340 ms, p95 910 ms, p99 1,800 ms, limit 500 ms" in labels
-    assert len(labels) == 2 * 4 - 1
     assert "Share over the limit by second: 18 % in all, at most 36 %; 5.0 % is allowed" in labels
+    assert labels.count("no sample") == 1
+    assert len(labels) == 4 + 2 + 3
+
+
+def test_every_row_has_its_figures_and_leads_to_what_is_drawn_of_it(rich_run: Run) -> None:
+    page = Page(html.render(rich_run))
+    assert "GET /api/v1/reports/sales p95 ≤ 500 ms missed 1,491 340 910 (728–1,092) 1,800 20 % (17–24) 9 1" in page.text
+    leads = [link["href"] for link in page.all("a") if re.fullmatch(r"#l\d", link["href"])]
+    assert sorted(leads) == ["#l0", "#l1", "#l2", "#l3"]
+    assert {"l0", "l1", "l2", "l3"} <= set(page.ids)
+    assert "∞: so many" not in page.text
+
+
+def test_what_is_known_of_the_generator_is_told(rich_run: Run) -> None:
+    text = Page(html.render(rich_run)).text
+    assert "The generator was at most 3.2 ms late itself for 99 of 100 requests. Noise floor: 95 of 100" in text
+    assert "2 generator processes sent 6,001 requests: 0 sent 3,000 (3.2 ms late, 10% of a processor)" in text
+
+
+def test_operations_are_folded_below_a_class_where_all_is_met(rich_run: Run) -> None:
+    assert rich_run.load is not None
+    met = rich_run.load.rows[0]
+    for verdict, opened in (("met", False), ("missed", True)):
+        rows = (replace(met, verdict=verdict), replace(met, name="class crud"))
+        page = Page(html.render(replace(rich_run, results=(), load=replace(rich_run.load, rows=rows))))
+        assert "1 operation of class crud" in page.text
+        assert ["open" in one for one in page.all("details") if one.get("class") == "others"] == [opened]
+
+
+def test_reasons_that_differ_in_figures_only_are_one(
+    make_run: Callable[..., Run], make_result: Callable[..., Result]
+) -> None:
+    results = (
+        make_result(Verdict.UNPROVEN, requirement="latency/p95", subject=f"GET /{at}", reason=f"{at} s more")
+        for at in (1, 2)
+    )
+    assert "GET /1: 1 s more 2 promises" in Page(html.render(make_run(*results))).text
 
 
 def test_when_is_told_with_its_offset(rich_run: Run) -> None:

@@ -20,6 +20,7 @@ from upheld.load.plain import Plain
 from upheld.load.plan import Arrivals, Plan, Pressed, Secrets
 from upheld.load.rates import Demand, identities_for, shares, within_quotas
 from upheld.load.renewal import Credentials
+from upheld.load.target import recognise
 from upheld.load.templates import CannotMake, secrets_of
 from upheld.load.tokens import by_login, renewing
 from upheld.verdict import LeftOut, Listener, Progress, silent
@@ -77,6 +78,7 @@ def prepared(
     # Waits for a quota end with the load.
     plan: Plan | None = None
     with Plain(origin, sleep=(stop or threading.Event()).wait) as http:
+        recognise(contract, base_url, http.ask)
         members = Members(contract, used, http, known, namespace=namespace, each=each, hear=hear)
         try:
             plan = make_plan(

@@ -357,6 +357,7 @@ class Examination:
             self.load, self.cases = load, under.into(self.cases)
             self.notes += [under.note] if under.note else []
             self.watch.broken.update(under.broken)
+            under.count_into(self.watch.coverage)
 
         options, at = self.options, (self.contract, self.raised.running, await self.sessions())
         cases, notes = await asyncio.to_thread(corpus, self.contract, seed=options.seed or 0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,12 @@ class UnderLoad:
         """One exchange, of the load or of the trials before and after it."""
         if exchange.response.status and exchange.response.status not in BACKED_OFF:
             (self._pressed if under_load(exchange) else self._quiet).feed(exchange)
+
+    def count_into(self, coverage: Mapping[str, Counter[str]]) -> None:
+        """Operation → status → how many were heard."""
+        for watch in (self._quiet, self._pressed):
+            for label, counts in watch.coverage.items():
+                coverage[label].update(counts)
 
     @property
     def broken(self) -> dict[str, str]:

@@ -55,6 +55,13 @@ def test_what_breaks_only_under_load_is_told_with_its_request() -> None:
     assert found.note == ""
 
 
+def test_what_was_heard_is_coverage() -> None:
+    found = under(("quiet 1", Response.of(200, {})), ("load 1", CRASH), ("load 2", CRASH))
+    watch = Watch(sample.contract(), [])
+    found.count_into(watch.coverage)
+    assert watch.coverage[ITEMS] == {"200": 1, "500": 2}
+
+
 def test_what_was_seen_once_is_flaky() -> None:
     (case,) = under(("load 1", CRASH), ("load 2", Response.problem(500))).into([])
     assert case.flaky

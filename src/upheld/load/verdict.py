@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from upheld.load import histogram
 from upheld.load.counts import Counts
-from upheld.load.interval import curve, percentiles
+from upheld.load.interval import SHOWN, curve, percentiles
 from upheld.load.share import ALPHA, Share, share
 from upheld.verdict import LatencyRow
 
@@ -170,7 +170,13 @@ def row(counts: Counts, target: Target, circumstances: Circumstances) -> Latency
         series=tuple(counts.per_second()),
         share_over_low=judgement.share.low if counts.samples else None,
         share_over_high=judgement.share.high if counts.samples else None,
-        percentiles=percentiles(counts.histogram, infinite=lost, shrink=judgement.share.shrink, alpha=ALPHA),
+        percentiles=percentiles(
+            counts.histogram,
+            infinite=lost,
+            shrink=judgement.share.shrink,
+            quantiles=sorted({*SHOWN, target.quantile}),
+            alpha=ALPHA,
+        ),
         curve=curve(counts.histogram, infinite=lost),
         design_effect=judgement.share.shrink if counts.samples else None,
         failures=tuple(counts.errors.most_common()),

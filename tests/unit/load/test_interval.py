@@ -7,12 +7,14 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.load.making import counted, mixed
 
 from upheld.load.binomial import clopper_pearson
 from upheld.load.histogram import key
 from upheld.load.interval import curve, percentile_interval, percentiles, ranks
+from upheld.load.verdict import Circumstances, Target, row
 
 
 @pytest.mark.parametrize("n", [1, 20, 58, 59, 100, 400, 1_000])
@@ -94,3 +96,18 @@ def test_a_curve_rises_and_ends_with_the_slowest(answers: dict[int, int], infini
     assert values[: len(known)] == known
     if drawn and not infinite:
         assert values[-1] == max(answers) / 10
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(60, 900), st.floats(0, 0.2), st.sampled_from([0.9, 0.95, 0.99]))
+def test_a_row_shows_what_it_was_judged_by(n: int, share_over: float, quantile: float) -> None:
+    target = Target("GET /a", "crud", 200.0, quantile)
+    shown = row(counted(mixed(n, share_over)), target, Circumstances(60.0, 1.0))
+    judged = next(one for one in shown.percentiles if one.quantile == quantile)
+    assert (shown.verdict == "met") == (judged.high_ms is not None and judged.high_ms <= 200.0)
+    assert (shown.verdict == "missed") == (judged.low_ms is not None and judged.low_ms > 200.0)
+
+
+def test_a_quantile_that_no_report_names_is_among_a_rows() -> None:
+    shown = row(counted(mixed(500, 0.0)), Target("GET /a", "crud", 200.0, 0.97), Circumstances(60.0, 1.0))
+    assert [one.quantile for one in shown.percentiles] == [0.5, 0.9, 0.95, 0.97, 0.99, 0.999]

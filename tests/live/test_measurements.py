@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
 from tests.mutants.harness import CHEAP
+
 from upheld.contract.load import load
 from upheld.run.examine import Options, press
 from upheld.run.prepare import bundled, enter

@@ -15,7 +15,7 @@ from upheld.load.corpus import Corpus
 from upheld.load.members import Members, describe
 from upheld.load.plan import MAKER, Template
 from upheld.load.rates import Demand, weight
-from upheld.load.templates import MEMBER_MARK, CannotMake, sign_in, templates, unusual
+from upheld.load.templates import MEMBER_MARK, CannotMake, refers, sign_in, templates, unusual
 
 if TYPE_CHECKING:
     from upheld.contract import Contract, Operation, Resource
@@ -230,6 +230,9 @@ class Chooser:
         """Unusual requests for these (caller, path values), those that the quiet service answers 2xx."""
         found: list[Template] = []
         caller, ids = cases[0]
+        if not operation.safe and refers(self.contract, operation, ids, self.members.known(0)):
+            # An unusual number of what others need too (a stock, seats) would use it up for them.
+            return ()
         tried = self._corpus.get(operation.label, ())[: self._odd_each]
         for number, case in enumerate(tried):
             known = self.members.known(number)

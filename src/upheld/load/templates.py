@@ -83,6 +83,16 @@ def templates(
     return tuple(_raw(*given, another).template(identity) for _ in range(min(copies, MOST_COPIES)))
 
 
+def refers(contract: Contract, operation: Operation, ids: Mapping[str, str], known: Mapping[str, Any]) -> bool:
+    """Whether its body names other things, by these values for fields that refer to them."""
+    if not known:
+        return False
+    return (
+        _raw(contract, operation, ids, known, lambda: _MARK).body
+        != _raw(contract, operation, ids, {}, lambda: _MARK).body
+    )
+
+
 def unusual(
     contract: Contract,
     operation: Operation,

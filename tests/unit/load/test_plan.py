@@ -30,7 +30,7 @@ from upheld.load.rates import FEWER, HASHING
 from upheld.load.renewal import Credentials
 from upheld.load.run import save_plan
 from upheld.load.schedule import schedule
-from upheld.load.templates import CannotMake, secrets_of, sign_in, templates, text
+from upheld.load.templates import CannotMake, refers, secrets_of, sign_in, templates, text
 from upheld.load.tokens import renewing
 from upheld.load.traffic import Traffic
 from upheld.verdict import LeftOut
@@ -418,6 +418,20 @@ def test_unusual_requests_that_the_quiet_service_takes_join_the_usual_ones() -> 
     assert [json.loads(render(t.body or (), {}))["note"] for t in odd["POST /api/v1/orders"]] == ["\u202e"]
     assert [t.path for t in odd["GET /api/v1/items"]] == [("/api/v1/items?limit=100",)]
     assert set(play(made, shop, sessions, limit=600, limits=False)) <= {200, 201, 204}
+
+
+def test_a_creation_that_needs_other_things_stays_usual() -> None:
+    """A stock would be used up sooner than the usual requests do."""
+
+    def of_an_item(document: dict[str, Any]) -> None:
+        order = document["components"]["schemas"]["NewOrder"]
+        order["properties"]["item_id"] = {"type": "string"}
+        order["required"] = [*order.get("required", ()), "item_id"]
+
+    contract = sample.contract(Example("", document=of_an_item))
+    create, item = contract.by_label["POST /api/v1/orders"], contract.by_label["POST /api/v1/items"]
+    assert refers(contract, create, {}, {"item_id": "7"})
+    assert not refers(contract, item, {}, {"item_id": "7"})
 
 
 def test_few_are_tried_where_quotas_are_in_force() -> None:

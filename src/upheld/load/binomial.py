@@ -39,7 +39,7 @@ def _away(value: float) -> float:
 
 
 def _bisect(rises: Callable[[float], float], goal: float, low: float, high: float) -> float:
-    for _ in range(80):
+    for _ in range(52):
         middle = (low + high) / 2
         if rises(middle) < goal:
             low = middle
@@ -67,3 +67,13 @@ def clopper_pearson(k: float, n: float, alpha: float = 0.05) -> tuple[float, flo
     low = 0.0 if k <= 0 else beta_quantile(alpha, k, n - k + 1)
     high = 1.0 if k >= n else beta_quantile(1 - alpha, k + 1, n - k)
     return low, high
+
+
+def surely_within(k: float, n: float, share: float, alpha: float = 0.05) -> bool:
+    """Whether the upper bound of `clopper_pearson` is at most ``share``, without finding it."""
+    return k < n and beta_cdf(share, k + 1, n - k) >= 1 - alpha
+
+
+def surely_beyond(k: float, n: float, share: float, alpha: float = 0.05) -> bool:
+    """Whether the lower bound of `clopper_pearson` is more than ``share``, without finding it."""
+    return k > 0 and beta_cdf(share, k, n - k + 1) < alpha

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from upheld.load.binomial import clopper_pearson, t_quantile
+from upheld.load.binomial import clopper_pearson, surely_beyond, surely_within, t_quantile
 
 ALPHA = 0.03
 """Chance, by the formula, of a wrong bound. By simulation of queues (`benchmarks/verdict.py`) no more than 5 % of the runs whose share
@@ -21,6 +21,9 @@ STRETCHES = (10, 30)
 RARE = 6.0
 """Samples near the limit tell how those over it hang together, unless they are more than so many times as many as may be over it:
 then they are no tail, and whatever moves them (a warmer cache, a slower clock) says nothing of it."""
+
+SATURATED = 50.0
+"""Design effect beyond which a pass is no longer honest: the queue hardly ever empties, and the run is a handful of samples."""
 
 Cell = tuple[int, int, int]
 """(samples, over, near) of one of many equal, consecutive stretches of time."""
@@ -61,10 +64,14 @@ class Share:
     shrink: float = 1.0
     """How many samples are worth one independent one, on the safe side."""
 
-    def bounds(self, times: float = 1.0, hits: float | None = None) -> tuple[float, float]:
-        """The bounds that ``times`` as many samples of the same kind would give, or this many with other ``hits``."""
+    def surely_within(self, allowed: float, times: float = 1.0) -> bool:
+        """Whether no more than ``allowed`` are over, with so many ``times`` as many samples of the same kind."""
+        return surely_within(times * self.hits / self.shrink, times * self.n / self.shrink, allowed, ALPHA)
+
+    def surely_beyond(self, allowed: float, times: float = 1.0, hits: int | None = None) -> bool:
+        """Whether more than ``allowed`` are over; ``hits`` where other than those seen are meant."""
         seen = self.hits if hits is None else hits
-        return clopper_pearson(times * seen / self.shrink, times * self.n / self.shrink, ALPHA)
+        return surely_beyond(times * seen / self.shrink, times * self.n / self.shrink, allowed, ALPHA)
 
     @property
     def value(self) -> float:
@@ -74,31 +81,41 @@ class Share:
 def share(cells: Sequence[Cell], allowed: float = 0.05) -> Share:
     """The share of samples over the limit with bounds that allow for correlated samples; ``allowed`` of them may be over it.
 
-    Clopper-Pearson on the effective sample size, shrunk once more for the degrees of freedom that the estimate of the variance has
-    (Korn and Graubard 1998, "Confidence intervals for proportions with small expected number of positive counts estimated from
-    survey data", Survey Methodology 24). The largest of several estimates is taken: a run that saw few bursts by luck underrates
-    both how many there are and how long they last, and would pass for it.
+    Clopper-Pearson on the effective sample size.
     """
-    n, hits, near = (sum(cell[kind] for cell in cells) for kind in range(3))
+    n, hits = (sum(cell[kind] for cell in cells) for kind in range(2))
     if not n:
         return Share(0, 0, 0.0, 1.0)
+    deff, shrink = worth(cells, allowed)
+    low, high = clopper_pearson(hits / shrink, n / shrink, ALPHA)
+    return Share(n, hits, low, high, deff, shrink)
+
+
+def worth(cells: Sequence[Cell], allowed: float = 0.05) -> tuple[float, float]:
+    """How many samples are worth one independent one: as estimated, and on the safe side.
+
+    The latter is shrunk once more for the degrees of freedom that the estimate has (Korn and Graubard 1998, "Confidence intervals
+    for proportions with small expected number of positive counts estimated from survey data", Survey Methodology 24). The largest
+    of several estimates is taken: a run that saw few bursts by luck underrates both how many there are and how long they last, and
+    would pass for it.
+    """
+    n, near = (sum(cell[kind] for cell in cells) for kind in (0, 2))
     deff = shrink = 1.0
     if len(cells) < 2:
         # One stretch of time is one sample for all that is known.
-        deff = shrink = float(n)
+        deff = shrink = max(1.0, n)
     kinds = (1, 2) if near <= RARE * allowed * n else (1,)
     for kind in kinds:
         counted = [(cell[0], cell[kind]) for cell in cells]
         for stretches in STRETCHES:
             effect, freedom = design_effect(counted, stretches)
             deff, shrink = max(deff, effect), max(shrink, effect * _few(freedom))
-    low, high = clopper_pearson(hits / shrink, n / shrink, ALPHA)
-    return Share(n, hits, low, high, deff, shrink)
+    return deff, shrink
 
 
 def _few(freedom: float) -> float:
     """What a variance that has so many degrees of freedom costs."""
-    if math.isinf(freedom):
-        return 1.0
-    sure = 1 - ALPHA
-    return (t_quantile(sure, max(1.0, round(freedom, 1))) / NormalDist().inv_cdf(sure)) ** 2
+    return 1.0 if math.isinf(freedom) else (t_quantile(1 - ALPHA, max(1.0, round(freedom, 1))) / _NORMAL) ** 2
+
+
+_NORMAL = NormalDist().inv_cdf(1 - ALPHA)

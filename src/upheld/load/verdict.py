@@ -18,12 +18,10 @@ from dataclasses import dataclass
 from upheld.load import histogram
 from upheld.load.counts import Counts
 from upheld.load.interval import SHOWN, curve, percentiles
-from upheld.load.share import ALPHA, Share, share
+from upheld.load.share import ALPHA, SATURATED, Share, share
 from upheld.verdict import LatencyRow
 
 MET, MISSED, NOT_DECIDED, INVALID = "met", "missed", "not decided", "invalid"
-SATURATED = 50.0
-"""Design effect beyond which a pass is no longer honest: the queue hardly ever empties, and the run is a handful of samples."""
 LONGEST_FACTOR = 64.0
 BUSY_SHARE = 0.1
 """Share of a limit by which a generator beside the service may be late."""
@@ -86,9 +84,9 @@ def _judge(counts: Counts, target: Target, circumstances: Circumstances, seen: S
     if problem := _errors(counts, circumstances):
         return problem
     told = f"{seen.value:.2%} of {seen.n} over {target.limit_ms:g} ms, {seen.low:.2%} to {seen.high:.2%} with 95% certainty"
-    if seen.low > allowed:
+    if seen.surely_beyond(allowed):
         return _missed(counts, target, circumstances, seen, told)
-    if seen.high <= allowed:
+    if seen.surely_within(allowed):
         if seen.deff <= SATURATED:
             return MET, ""
         return NOT_DECIDED, f"{told}; the requests hang together too much for a pass: the service is near saturation"
@@ -122,7 +120,7 @@ def _missed(counts: Counts, target: Target, circumstances: Circumstances, seen: 
         return INVALID, f"{told}, but this machine is too busy for the service and the generator together: {late}"
     surely = histogram.over(counts.histogram, target.limit_ms + 2 * delay)
     surely += counts.failed + counts.unfinished
-    if surely < counts.over and seen.bounds(hits=surely)[0] <= allowed:
+    if surely < counts.over and not seen.surely_beyond(allowed, hits=surely):
         return INVALID, f"{told}, but {late}, which may be the reason; free its processor or generate elsewhere"
     return MISSED, f"{told}; {allowed:.0%} may be"
 
@@ -131,8 +129,7 @@ def _longer(seen: Share, allowed: float, seconds: float) -> str:
     """How much more of the same would decide."""
 
     def decides(times: float) -> bool:
-        low, high = seen.bounds(times)
-        return low > allowed or high <= allowed
+        return seen.surely_beyond(allowed, times) or seen.surely_within(allowed, times)
 
     if not decides(LONGEST_FACTOR):
         return f"a share so near to it is not decided in {LONGEST_FACTOR:g} times as long either"

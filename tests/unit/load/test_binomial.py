@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upheld.load.binomial import beta_cdf, beta_quantile, clopper_pearson, t_quantile
+from upheld.load.binomial import beta_cdf, beta_quantile, clopper_pearson, surely_beyond, surely_within, t_quantile
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,14 @@ def test_the_quantile_inverts_the_distribution(p: float, a: float, b: float) -> 
 @pytest.mark.parametrize(("df", "expected"), [(1, 6.3138), (5, 2.0150), (19, 1.7291), (100, 1.6602)])
 def test_students_t(df: int, expected: float) -> None:
     assert t_quantile(0.95, df) == pytest.approx(expected, abs=1e-4)
+
+
+@given(st.integers(1, 3_000).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), st.floats(0.005, 0.5))
+def test_asking_without_the_bounds_is_asking_the_bounds(case: tuple[int, int], limit: float) -> None:
+    n, k = case
+    low, high = clopper_pearson(k, n)
+    assert surely_within(k, n, limit) == (high <= limit) or high == pytest.approx(limit)
+    assert surely_beyond(k, n, limit) == (low > limit) or low == pytest.approx(limit)
 
 
 @given(st.integers(1, 3_000).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))))

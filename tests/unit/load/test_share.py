@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,7 +68,9 @@ def test_one_moment_is_one_sample() -> None:
     assert share([(5_000, 0, 0)]).high > 0.9
 
 
-def test_more_samples_of_the_same_kind_narrow_the_bounds() -> None:
+def test_more_samples_of_the_same_kind_decide() -> None:
     seen = share([(50, 2, 2), (50, 4, 4), (50, 1, 1), (50, 3, 3)])
-    widths = [high - low for low, high in (seen.bounds(times) for times in (1, 2, 4, 8, 16))]
-    assert all(earlier > later for earlier, later in pairwise(widths))
+    assert [seen.surely_within(0.1, times) for times in (1, 2, 4)] == [False, True, True]
+    assert not any(seen.surely_within(0.05, times) or seen.surely_beyond(0.05, times) for times in (1, 4, 16, 64))
+    assert not seen.surely_beyond(0.05, 64)
+    assert seen.surely_beyond(0.05, 64, hits=20)

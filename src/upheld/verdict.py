@@ -225,6 +225,11 @@ class LoadRun:
     workers: tuple[LoadWorker, ...] = ()
     """The generator processes, where there was more than one."""
 
+    @property
+    def sent(self) -> int:
+        """Requests of the measured part."""
+        return sum(row.sent for row in self.rows if not row.name.startswith("class "))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:

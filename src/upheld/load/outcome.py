@@ -11,7 +11,7 @@ from upheld.load.binomial import clopper_pearson
 from upheld.load.counts import Counts, total
 from upheld.load.plan import Plan
 from upheld.load.verdict import Circumstances, Target, row
-from upheld.verdict import FailedShare, LatencyRow, LeftOut, LoadRun, LoadWorker
+from upheld.verdict import FailedShare, LatencyRow, LoadRun, LoadWorker
 
 BUSY = 0.85
 """Share of one processor beyond which a generator is said to be busy itself."""
@@ -49,7 +49,7 @@ def load_run(plan: Plan, result: Mapping[str, Any] | None, *, users: int = 1, tr
         rows=tuple(_rows(plan, counts, circumstances)),
         valid=not trouble,
         reason=trouble or stopped,
-        notes=(*plan.notes, *notes, *_told(plan.left_out)),
+        notes=(*plan.notes, *notes),
         left_out=plan.left_out,
         failed=_failed(total(counts.values())) if counts else None,
         delay_ms=delay,
@@ -103,14 +103,6 @@ def _contradictions(plan: Plan, result: Mapping[str, Any], counts: Mapping[str, 
         yield from (f"the counts of {name} do not add up: {problem}" for problem in mine.problems())
 
 
-def _told(left_out: Iterable[LeftOut]) -> Iterable[str]:
-    """One line for each reason."""
-    by_reason: dict[str, list[str]] = {}
-    for item in left_out:
-        by_reason.setdefault(item.reason, []).append(item.name)
-    return (f"left out: {', '.join(names)}: {reason}" for reason, names in by_reason.items())
-
-
 def _notes(plan: Plan, result: Mapping[str, Any]) -> Iterable[str]:
     warm = Counts.from_json(result["warmup"])
     if plan.warmup:
@@ -120,9 +112,6 @@ def _notes(plan: Plan, result: Mapping[str, Any]) -> Iterable[str]:
         )
     if result["stopped"]:
         yield f"stopped after {float(result['measured']):.1f} of {plan.seconds:g} s: {result['stopped']}"
-    delay = float(result["delay_ms"])
-    if delay > 5:
-        yield f"the generator itself was up to {delay:.0f} ms late for 99 % of its requests; latencies contain that"
     wall, busy = float(result["wall_seconds"]), float(result["cpu_seconds"])
     if busy > BUSY * wall:
         yield f"the generator used {busy / wall:.0%} of a processor; it may not manage a higher rate"

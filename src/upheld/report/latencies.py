@@ -150,7 +150,8 @@ def sentence(row: LatencyRow) -> str:
 def surroundings(load: LoadRun) -> Iterator[str]:
     """What is known of the generator and its machine, a sentence each."""
     if load.delay_ms is not None:
-        yield f"the generator was at most {number(load.delay_ms)} ms late itself for 99 of 100 requests"
+        contained = "; latencies contain that" if load.delay_ms > 5 else ""
+        yield f"the generator was at most {number(load.delay_ms)} ms late itself for 99 of 100 requests{contained}"
     if load.noise_ms is not None:
         yield f"noise floor: 95 of 100 requests that do nothing took at most {number(load.noise_ms)} ms"
     if load.workers:

@@ -41,6 +41,7 @@ def conclude(examination: Examination) -> Run:
             examination.cases.append(Case(promise, promise.settled or missing or nothing))
     results = [judge.result(case) for case in sorted(examination.cases, key=lambda case: case.promise.key)]
     _note_defects(examination)
+    pressed = examination.load.sent if examination.load is not None else 0
     output = "\n".join(part.running.output for part in examination.parts.values() if part.running.output)
     return Run(
         contract=str(examination.contract.folder or examination.contract.name),
@@ -48,12 +49,14 @@ def conclude(examination: Examination) -> Run:
         version=upheld.__version__,
         started=examination.started.isoformat(timespec="seconds"),
         seconds=round(examination.budget.elapsed, 2),
-        requests=examination.budget.sent,
+        requests=examination.budget.sent + pressed,
         seed=examination.seed,
         results=tuple(results),
         notes=tuple(judge.masker(note) for note in dict.fromkeys(examination.notes)),
         coverage={label: dict(sorted(counts.items())) for label, counts in examination.watch.coverage.items()},
-        phases=tuple(examination.phases),
+        phases=tuple(
+            (name, seconds, sent + (pressed if name == "load" else 0)) for name, seconds, sent in examination.phases
+        ),
         load=examination.load,
         stopped=judge.masker(examination.stopped),
         exit_status=int(_exit(examination, results)),

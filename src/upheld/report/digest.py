@@ -197,7 +197,9 @@ def tone(run: Run) -> str:
         return "breached"
     if run.exit_status or run.stopped:
         return "unproven"
-    return "upheld" if run.count(Verdict.UPHELD) or run.load else "unproven"
+    if run.results or run.load is None:
+        return "upheld" if run.count(Verdict.UPHELD) else "unproven"
+    return "upheld" if run.load.valid and all(row.verdict == "met" for row in run.load.rows) else "unproven"
 
 
 def _others(run: Run) -> Iterator[str]:

@@ -7,6 +7,7 @@ nor bring markup of its own, nor call anybody by name.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
@@ -103,15 +104,18 @@ def _load(run: Run, load: LoadRun) -> Iterator[str]:
     if not load.valid:
         yield f"This load run decides nothing: {text(load.reason)}"
     groups = latencies.groups(load)
-    # What is the same in every row that is fine is not worth a reader's time.
-    urgent = [
-        row for group in groups for row in group.all if row is group.whole or row.verdict != "met" or not group.whole
-    ]
+    # A class speaks for its operations, but for those that missed.
+    folded = [row for group in groups for row in group.rows if group.whole and row.verdict != "missed"]
+    urgent = [row for group in groups for row in group.all if row not in folded]
     yield _rows(urgent)
-    if reasons := digest.alike(row for row in urgent if row.reason):
+    if reasons := digest.alike(row for row in (*urgent, *folded) if row.reason):
         yield _list(reasons, _why)
-    if met := [row for group in groups for row in group.rows if group.whole and row.verdict == "met"]:
-        yield f"<details><summary>{len(met)} {plural(len(met), 'operation')} met</summary>\n\n{_rows(met)}\n\n</details>"
+    if folded:
+        verdicts = Counter(row.verdict for row in folded).items()
+        told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts)
+        more = "more " if any(row.verdict == "missed" for group in groups for row in group.rows) else ""
+        head = f"{len(folded)} {more}{plural(len(folded), 'operation')}: {told}"
+        yield f"<details><summary>{head}</summary>\n\n{_rows(folded)}\n\n</details>"
     yield "\n".join(f"- {text(said)}" for said in (*latencies.surroundings(load), *load.notes))
 
 
@@ -153,7 +157,9 @@ def _bounded(one: Percentile | None) -> str:
 def text(said: str) -> str:
     """Prose that stays prose."""
     plain = _short(said)
-    escaped = re.sub(r"([\\`*_\[\]<>&|~$])|^([#+-]|\d+(?=[.)]))", lambda found: _escaped(found.group()), plain)
+    escaped = re.sub(
+        r"([\\`*_\[\]<>&|~$])|^([#+-]|\d{1,9}(?=[.)](?:\s|$)))", lambda found: _escaped(found.group()), plain
+    )
     # An empty comment, so that nobody of that name is called.
     return escaped.replace("@", "@<!-- -->")
 

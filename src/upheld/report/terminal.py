@@ -50,6 +50,7 @@ _SIGN_COLOURS: dict[matrix.Sign, str] = {
     "unproven": "magenta",
     "waived": "blue",
 }
+_TONES = {"upheld": "bold green", "breached": "bold red", "unproven": "bold yellow"}
 _LOAD_COLOURS = {"met": "green", "missed": "bold red", "not decided": "yellow", "invalid": "magenta"}
 
 
@@ -286,9 +287,7 @@ class _Page:
         run = self._run
         requests = f"{run.requests:,} {plural(run.requests, 'request')}"
         where = f"; report: {report}" if report else ""
-        style = "bold red" if run.exit_status or run.count(Verdict.BREACHED) else "bold green"
-        if style == "bold green" and (run.stopped or not (run.count(Verdict.UPHELD) or run.load)):
-            style = "bold yellow"
+        style = "bold red" if run.exit_status else _TONES[digest.tone(run)]
         self._line((f"{digest.conclusion(run)}. {digest.duration(run.seconds)}, {requests}{where}", style))
 
     # -- how lines are made --------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def test_load_has_a_row_for_what_is_not_met_and_folds_the_rest(rich_run: Run) ->
     assert "- **missed** `GET /api/v1/reports/sales`: 20 % of the answers took longer than 500 ms\n" in head
     assert "GET /api/v1/items" not in head
     assert "| `GET /api/v1/items` | met |" in folded
-    assert "<summary>1 operation met</summary>" in folded
+    assert "<summary>1 more operation: 1 met</summary>" in folded
     assert "- noise floor: " in folded
 
 
@@ -87,6 +87,18 @@ def test_a_missed_latency_is_told_once(rich_run: Run, make_result: Callable[...,
     assert "### Breaches" not in text
     assert "### Unproven" not in text
     assert text.count("41 s more would decide") == 1
+
+
+def test_a_load_that_decided_nothing_is_not_green(rich_run: Run) -> None:
+    assert rich_run.load is not None
+    undecided = replace(rich_run.load, rows=(rich_run.load.rows[2],))
+    assert markdown.render(replace(rich_run, results=(), exit_status=0, load=undecided)).startswith(
+        "## ⚠️ Latency under"
+    )
+    met = replace(rich_run.load, rows=(rich_run.load.rows[0],))
+    assert markdown.render(replace(rich_run, results=(), exit_status=0, load=met)).startswith(
+        "## ✅ Latency under load is within"
+    )
 
 
 def test_unproven_have_the_line_to_add(rich_run: Run) -> None:
@@ -132,7 +144,9 @@ def kinds(text: str) -> list[str]:
     return [one for at, one in enumerate(found) if one != "text" or found[at - 1] != "text"]
 
 
-@pytest.mark.parametrize("said", ["a | b \\| c", "a\\", "`", "``x`", "<i>", "&amp;", "$x$", "@someone", "#1"])
+@pytest.mark.parametrize(
+    "said", ["a | b \\| c", "a\\", "`", "``x`", "<i>", "&amp;", "$x$", "@someone", "#1", "5.1 % of 3", "1. of"]
+)
 def test_what_was_said_is_what_is_read(said: str) -> None:
     assert shown(f"{markdown.text(said)}").replace("<!-- -->", "") in (said, said.replace("@", "@ "))
     assert shown(markdown.code(said)) == said

@@ -115,5 +115,19 @@ def _notes(plan: Plan, result: Mapping[str, Any]) -> Iterable[str]:
     wall, busy = float(result["wall_seconds"]), float(result["cpu_seconds"])
     if busy > BUSY * wall:
         yield f"the generator used {busy / wall:.0%} of a processor; it may not manage a higher rate"
+    yield from _renewed(plan, result.get("renewals", {}))
     for name, lacking in result["starved"].items():
         yield f"{name}: {lacking} requests were not sent, because nothing was left for them to use up"
+
+
+def _renewed(plan: Plan, told: Mapping[str, Any]) -> Iterable[str]:
+    """How the access tokens were kept up."""
+    by_identity = {renewal.identity: renewal.operation for renewal in plan.renewals}
+    if renewed := sum(told.get("renewed", {}).values()):
+        asked = f" with {told['asked']} requests" if told["asked"] != renewed else ""
+        yield f"{renewed} access tokens were renewed{asked} beside the load, which are not measured"
+    for identity, why in told.get("refused", {}).items():
+        yield (
+            f"the access token of {identity} could not be renewed ({by_identity.get(identity, 'its renewal')}: {why}): "
+            "what was sent with it after its end was refused for that reason"
+        )

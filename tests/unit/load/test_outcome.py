@@ -123,3 +123,11 @@ def test_a_class_is_judged_without_what_has_a_target_of_its_own() -> None:
     rows = {row.name: row for row in load_run(made, result(made, counts)).rows}
     assert (rows["POST /a"].verdict, rows["POST /a"].limit_ms) == ("met", 400.0)
     assert (rows["class crud"].sent, rows["class crud"].limit_ms) == (500, 200.0)
+
+
+def test_renewed_tokens_are_told_apart() -> None:
+    told = {"asked": 3, "renewed": {"kim": 2}, "refused": {"alice": "401"}}
+    made = plan(pressed("GET /a"))
+    notes = load_run(made, result(made, {"GET /a": counted([10.0] * 500)}, renewals=told)).notes
+    assert any("2 access tokens were renewed with 3 requests beside the load" in note for note in notes)
+    assert any("the access token of alice could not be renewed" in note and "401" in note for note in notes)

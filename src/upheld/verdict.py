@@ -173,6 +173,8 @@ class LatencyRow:
     """With their bounds; failed and unfinished requests count as slower than any."""
     curve: tuple[tuple[float, float | None], ...] = ()
     """(share of the requests, latency that they did not exceed), evenly over the logarithm of the share that is left."""
+    more_seconds: int | None = None
+    """For not decided: after about so many more of the same it would be; None where nobody can tell."""
     design_effect: float | None = None
     """How many of these samples are worth one independent one; None without samples."""
     failures: tuple[tuple[str, int], ...] = ()

@@ -59,13 +59,20 @@ class Judgement:
     verdict: str
     reason: str
     share: Share
+    more_seconds: int | None = None
+    """What is not decided would be, after about so many more of the same; None where not even many times as many would do."""
 
 
 def judge(counts: Counts, target: Target, circumstances: Circumstances) -> Judgement:
     """The verdict on one operation or class."""
-    seen = share(counts.timeline(circumstances.seconds), 1 - target.quantile)
+    allowed = 1 - target.quantile
+    seen = share(counts.timeline(circumstances.seconds), allowed)
     verdict, reason = _judge(counts, target, circumstances, seen)
-    return Judgement(verdict, reason, seen)
+    if verdict != NOT_DECIDED or seen.surely_within(allowed):
+        return Judgement(verdict, reason, seen)
+    more = _more(seen, allowed, circumstances.seconds)
+    never = f"a share so near to it is not decided in {LONGEST_FACTOR:g} times as long either"
+    return Judgement(verdict, f"{reason}; {never if more is None else f'about {more} s more would decide'}", seen, more)
 
 
 def _judge(counts: Counts, target: Target, circumstances: Circumstances, seen: Share) -> tuple[str, str]:
@@ -90,7 +97,7 @@ def _judge(counts: Counts, target: Target, circumstances: Circumstances, seen: S
         if seen.deff <= SATURATED:
             return MET, ""
         return NOT_DECIDED, f"{told}; the requests hang together too much for a pass: the service is near saturation"
-    return NOT_DECIDED, f"{told}; {allowed:.0%} may be; {_longer(seen, allowed, circumstances.seconds)}"
+    return NOT_DECIDED, f"{told}; {allowed:.0%} may be"
 
 
 def _errors(counts: Counts, circumstances: Circumstances) -> tuple[str, str] | None:
@@ -125,19 +132,19 @@ def _missed(counts: Counts, target: Target, circumstances: Circumstances, seen: 
     return MISSED, f"{told}; {allowed:.0%} may be"
 
 
-def _longer(seen: Share, allowed: float, seconds: float) -> str:
-    """How much more of the same would decide."""
+def _more(seen: Share, allowed: float, seconds: float) -> int | None:
+    """How many more seconds of the same would decide."""
 
     def decides(times: float) -> bool:
         return seen.surely_beyond(allowed, times) or seen.surely_within(allowed, times)
 
     if not decides(LONGEST_FACTOR):
-        return f"a share so near to it is not decided in {LONGEST_FACTOR:g} times as long either"
+        return None
     low, high = 1.0, LONGEST_FACTOR
     while high - low > 0.005 * low:
         middle = (low + high) / 2
         low, high = (low, middle) if decides(middle) else (middle, high)
-    return f"about {max(1, math.ceil((high - 1) * seconds))} s more would decide"
+    return max(1, math.ceil((high - 1) * seconds))
 
 
 def row(counts: Counts, target: Target, circumstances: Circumstances) -> LatencyRow:
@@ -175,6 +182,7 @@ def row(counts: Counts, target: Target, circumstances: Circumstances) -> Latency
             alpha=ALPHA,
         ),
         curve=curve(counts.histogram, infinite=lost),
+        more_seconds=judgement.more_seconds,
         design_effect=judgement.share.shrink if counts.samples else None,
         failures=tuple(counts.errors.most_common()),
     )

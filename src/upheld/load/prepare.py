@@ -198,11 +198,12 @@ def _bound(
 ) -> str:
     """That the quotas bind, and what would help."""
     needed, shared = identities_for(contract, demands, rates)
+    have = len(members.sessions)
     said = (
-        f"the rate limits allow {sum(allowed):.3g}/s of {sum(rates):.3g}/s with {len(members.sessions)} identities "
-        "from one address; start the target with raised limits (target.profiles.raised) for the full rate"
+        f"the rate limits allow {sum(allowed):.3g}/s of {sum(rates):.3g}/s with {have} "
+        f"{'identity' if have == 1 else 'identities'} from one address; start the target with raised limits (target.profiles.raised) for the full rate"
     )
-    if needed > len(members.sessions):
+    if needed > have:
         said += f", or give it {needed} identities"
     if shared:
         said += f"; {', '.join(shared)}: no number of identities raises that"

@@ -336,12 +336,10 @@ class Examination:
         self.cases = cases
 
     async def sessions(self) -> list[Session]:
-        """Somebody of every role that can be signed in."""
-        people, sessions = self.raised.driver.people, []
-        for role in dict.fromkeys((people.default_role, *self.contract.policy.roles_named())):
-            with contextlib.suppress(CannotProve):
-                sessions.append(await people.sign_in(role, fresh=False))
-        return sessions
+        """Somebody of every role that can be signed in, as many as upheld.yaml names."""
+        from upheld.run.pressing import signed_in
+
+        return await signed_in(self.contract, self.raised.driver.people)
 
     async def _load(self) -> None:
         from upheld.checks import select

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from upheld.check import CannotProve
 from upheld.load.run import prepared, run_load, save_plan
 from upheld.verdict import Listener, LoadRun
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
     from upheld.exchange import Session
+    from upheld.run.people import People
     from upheld.targets import Running
 
 
 def profile_of(running: Running) -> Literal["raised", "shipped"]:
     """Whether it runs with raised limits, or its quotas bound the rate."""
     return "raised" if "profile" in running.can else "shipped"
+
+
+async def signed_in(contract: Contract, people: People) -> list[Session]:
+    """Somebody of every role that can be signed in; of each as many as upheld.yaml names, since each has quotas of its own."""
+    policy = contract.policy
+    sessions: list[Session] = []
+    for role in dict.fromkeys((people.default_role, *policy.roles_named())):
+        named = sum(identity.role == role for identity in policy.identities.values())
+        with contextlib.suppress(CannotProve):
+            for _ in range(max(1, named)):
+                taken = [session.name for session in sessions]
+                session = await people.sign_in(role, fresh=False, not_these=taken)
+                if session.name in taken:
+                    break
+                sessions.append(session)
+    return sessions
 
 
 async def press_on(

@@ -13,11 +13,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cache, partial
 from hashlib import sha256
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from upheld.report import charts, digest, latencies, matrix, timeline
-from upheld.report.clean import visible
+from upheld.report import charts, digest, latencies, matrix, page, timeline
 from upheld.report.digest import Told
 from upheld.verdict import LatencyRow, LoadRun, Result, Run, Verdict
 
@@ -91,35 +89,10 @@ def link(url: str) -> str:
 
 @cache
 def _template() -> tuple[Template, str]:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    def read(name: str) -> str:
-        return files("upheld.report").joinpath(name).read_text(encoding="utf-8")
-
-    source = read("report.html.j2")
-    environment = Environment(
-        loader=FunctionLoader(read),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_harmless,
-    )
-    environment.filters["thousands"] = lambda number: f"{number:,}"
-    environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
-    environment.filters["ms"] = _milliseconds
-    environment.filters["percent"] = latencies.percent
-    environment.filters["slug"] = lambda text: re.sub(r"[^a-z0-9]+", "-", str(text).lower()).strip("-")
-    script = re.findall(r"<script>(.*?)</script>", source, re.DOTALL)[-1]
+    script = re.findall(r"<script>(.*?)</script>", page.source("report.html.j2"), re.DOTALL)[-1]
     digest_ = b64encode(sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest_}'; base-uri 'none'; form-action 'none'"
-    return environment.from_string(source), policy
-
-
-def _harmless(value: Any) -> Any:
-    if isinstance(value, str) and not hasattr(value, "__html__"):
-        return visible(value)
-    return value
+    return page.environment().get_template("report.html.j2"), policy
 
 
 def _headline(run: Run) -> str:
@@ -270,7 +243,3 @@ def _load(load: LoadRun) -> dict[str, Any]:
             for one in map(partial(latencies.percentile, row), (0.5, 0.95, 0.99))
         ),
     }
-
-
-def _milliseconds(value: float | None) -> str:
-    return "–" if value is None else f"{latencies.number(value)} ms"

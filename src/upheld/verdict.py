@@ -77,6 +77,14 @@ class TimelineResult:
     """(seconds since the key's first request, admitted), in the order in which the answers came."""
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a contract's file; 0 when it is unknown."""
+
+    file: str
+    number: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """The verdict on one promise: a requirement applied to a subject."""
@@ -110,6 +118,8 @@ class Result:
     """What was found for each role, where the promise is decided role by role."""
     timeline: TimelineResult | None = None
     """What one key met, where a rate rule was studied."""
+    promised_at: tuple[Line, ...] = ()
+    """The lines of the contract that make the promise, the one that says most of it first."""
 
     @property
     def id(self) -> str:

@@ -33,11 +33,12 @@ class Reports:
     junit: Path | None = None
     html: Path | None = None
     markdown: Path | None = None
+    sarif: Path | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that were asked for."""
-        return tuple(file for file in (self.json, self.junit, self.html, self.markdown) if file is not None)
+        return tuple(file for file in (self.json, self.junit, self.html, self.markdown, self.sarif) if file is not None)
 
     def console(self) -> Console:
         """The screen: standard error where standard output holds the JSON report."""
@@ -63,7 +64,7 @@ class Reports:
 
         if self.files:
             raise UsageError(
-                f"--json, --junit, --html and --markdown hold one report, and there are {len(contracts)} contracts: name one of them, "
+                f"--json, --junit, --html, --markdown and --sarif hold one report, and there are {len(contracts)} contracts: name one of them, "
                 "or use --report FOLDER, which gets a folder for each"
             )
         for path in contracts:
@@ -77,7 +78,7 @@ class Reports:
 
     def write(self, run: Run, folder: Path) -> Path:
         """All reports into ``folder`` and those that were asked for where they were asked for. Returns the HTML report's place."""
-        from upheld.report import files, html, json_report, junit, markdown
+        from upheld.report import files, html, json_report, junit, markdown, sarif
 
         written = files.write(run, folder)
         if self.json == STANDARD_OUTPUT:
@@ -91,11 +92,15 @@ class Reports:
             files.replace_text(self.html, html.render(run))
         if self.markdown is not None:
             files.replace_text(self.markdown, markdown.render(run))
+        if self.sarif is not None:
+            from upheld.checks import catalogue
+
+            files.replace_text(self.sarif, sarif.render(run, catalogue()))
         return self.html or written["html"]
 
 
 def reports(default: str) -> Callable[[Command], Command]:
-    """``--json``, ``--junit``, ``--html``, ``--markdown`` and ``--report`` as one argument ``reports``."""
+    """``--json``, ``--junit``, ``--html``, ``--markdown``, ``--sarif`` and ``--report`` as one argument ``reports``."""
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
@@ -105,16 +110,18 @@ def reports(default: str) -> Callable[[Command], Command]:
             junit_file: Path | None,
             html_file: Path | None,
             markdown_file: Path | None,
+            sarif_file: Path | None,
             folder: Path | None,
             **rest: Any,
         ) -> Any:
-            where = Reports(folder or Path(default), json_file, junit_file, html_file, markdown_file)
+            where = Reports(folder or Path(default), json_file, junit_file, html_file, markdown_file, sarif_file)
             return command(*args, reports=where, **rest)
 
         file = click.Path(path_type=Path, dir_okay=False)
         place = click.Path(path_type=Path, file_okay=False)
         for option in (
             click.option("--report", "folder", type=place, help=f"Folder for all reports [{default}]."),
+            click.option("--sarif", "sarif_file", type=file, help="Write SARIF 2.1.0 here, for code scanning."),
             click.option(
                 "--markdown", "markdown_file", type=file, help="Write Markdown here, for the summary of a CI job."
             ),

@@ -52,6 +52,16 @@ def waived(run: Run) -> list[Told]:
     return sorted(told, key=lambda one: one.first.requirement)
 
 
+def waived_findings(run: Run) -> list[Told]:
+    """What would be findings were they not waived: one root cause and one waiver is one."""
+    kept = (result for result in run.results if result.verdict is Verdict.WAIVED and not result.flaky)
+    return [
+        one
+        for told in _by_cause(kept)
+        for one in _grouped(told.results, lambda result: (result.reason, result.waived_until))
+    ]
+
+
 def unproven(run: Run) -> list[Told]:
     """Unproven promises by (reason, line to add), the largest group first. What was measured differs in its figures only."""
     kept = (result for result in run.results if result.verdict is Verdict.UNPROVEN and not result.flaky)

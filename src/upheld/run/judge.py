@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from upheld.check import Cell, Check, Finding, Kept, Level, NotApplicable, Outcome, Subject, Unproven
+from upheld.contract.lines import promised_at
 from upheld.exchange import Request
 from upheld.report.curl import curl
 from upheld.report.mask import Masker
 from upheld.run.plan import Plan, Promise
 from upheld.run.watch import Sighting, Tally, Watch
-from upheld.verdict import CellResult, Evidence, Result, TimelineResult, Verdict
+from upheld.verdict import CellResult, Evidence, Line, Result, TimelineResult, Verdict
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
@@ -219,7 +220,13 @@ class Judge:
             seconds=round(case.seconds, 3),
             cells=tuple(self._cell(cell, verdict) for cell in _cells(case)),
             timeline=self._timeline(case),
+            promised_at=self._lines(check, subject),
         )
+
+    def _lines(self, check: Check, subject: Subject) -> tuple[Line, ...]:
+        """The lines of the contract that make the promise."""
+        places = promised_at(self.contract, check.requirement.reads, subject.operation, subject.rule)
+        return tuple(Line(place.file, place.line) for place in places)
 
     def _timeline(self, case: Case) -> TimelineResult | None:
         """What a key met, with what its rule promises."""

@@ -193,7 +193,6 @@ NOT_YET = frozenset(
         "rate_limit.on_store_down",
         "rate_limit.burst",
         "caching.etag",
-        "load.workers",
         "limits.json_depth",
         "limits.read_timeout",
         "idempotency.ttl",

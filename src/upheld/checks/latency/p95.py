@@ -17,7 +17,7 @@ locks, a pool that is too small, a pause of the garbage collector.
 Nothing of its own: it judges what `upheld load`, or `upheld check --load SECONDS`, has counted. Requests are sent when they are due,
 whether or not earlier ones were answered, and a latency counts from then on; failed and unanswered requests count as too slow.
 Requests and requests over the limit are two whole numbers, and they decide: *met* when at most 5 % are over with 95 % certainty
-(which takes 59 requests at the least), *missed* when more are.
+(which takes some seventy requests at the least), *missed* when more are.
 
 Everything else is unproven and says why: too near to the limit for so few requests, and how much longer would do; answers
 429, because then the limiter was measured; more errors than the contract allows, which is what `latency/error-rate` tells; a machine

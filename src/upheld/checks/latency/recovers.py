@@ -14,9 +14,9 @@ bursts has no reserve.
 ## What it sends
 
 Twenty quiet requests of one operation that anybody may read, two hundred of it in bursts of fifty (of half its quota, where
-that is less), and twenty quiet ones again; where these are slower, twenty more a moment later. What does not recover can't be played again from where it began, so
-that a second volley follows in the same playing: it is a breach where both left the service slower. It measures when
-nothing else is played, and concludes nothing where this machine was late itself. Nothing is sent but to the target, which is
+that is less), and twenty quiet ones again; where these are slower, twenty more a moment later. What does not recover can't be played
+again from where it began, so that a second volley follows in the same playing: it is a breach where both left the service slower.
+It measures when nothing else is played, and concludes nothing where this machine was late itself. Nothing is sent but to the target, which is
 this machine or a host that was named; `--quick` leaves it out.
 
 ## Example of a breach

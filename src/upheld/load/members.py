@@ -59,6 +59,8 @@ class Members:
         """Label of an operation → why it made nothing."""
         self.spent: Counter[tuple[str, str]] = Counter()
         """(label, identity) → requests sent."""
+        self.quiet_ms: dict[str, list[float]] = defaultdict(list)
+        """Label → how long its 2xx answers took on the quiet service."""
         self._http = http
         self._secrets = secrets
         self._hear = hear
@@ -91,6 +93,8 @@ class Members:
             response = self._http.ask(operation.method, target, headers, body)
         finally:
             self.spent[operation.label, who] += self._http.sent - before
+        if response.ok and response.elapsed:
+            self.quiet_ms[operation.label].append(response.elapsed * 1000)
         path, _, query = target.partition("?")
         pairs = tuple(parse_qsl(query, keep_blank_values=True))
         asked = Request(operation.method, path, pairs, Headers(headers), body, self._by_name.get(who), operation.label)

@@ -60,12 +60,13 @@ class Plain:
         try:
             connection = self._connected()
             self.sent += 1
+            began = time.monotonic()
             connection.request(method, target, body=body, headers=fields)
             answer = connection.getresponse()
             content = answer.read(BODY_BOUND)
             if answer.will_close or not answer.isclosed():
                 self.close()
-            return Response(answer.status, _headers(answer), content)
+            return Response(answer.status, _headers(answer), content, elapsed=time.monotonic() - began)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             # A kept connection may have been closed just now; a fresh one tells for certain.

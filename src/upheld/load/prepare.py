@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets as entropy
 import string
 import threading
@@ -15,6 +16,7 @@ from upheld.errors import TargetUnreachable
 from upheld.exchange import Session
 from upheld.load.choice import Chooser, Chosen, sessions_in_use
 from upheld.load.corpus import Corpus
+from upheld.load.length import Expected, forecast, needed
 from upheld.load.members import Hear, Members
 from upheld.load.plain import Plain
 from upheld.load.plan import Arrivals, Plan, Pressed, Secrets
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from upheld.contract import Contract, Operation
 
 QUANTILE = 0.95
-FEWEST = 59
-"""Samples below which nothing can be met: 0.95 ** 59 < 0.05."""
 WARMUP = 5.0
 USERS_RATE = 1.0
 """Requests a second of one user, where the contract gives users and no rate."""
@@ -165,12 +165,16 @@ def make_plan(
     pressed = tuple(_pressed(contract, item, own) for item, own in zip(chosen, rates, strict=True) if own > 0)
     starved = [item.demand.operation for item, own in zip(chosen, rates, strict=True) if own <= 0]
     left_out += [_left_out(contract, operation, _why_starved(contract, operation)) for operation in starved]
-    notes += [*_forecast(pressed, longest), *kept_up.notes]
+    expected = _expected(pressed, members)
+    announced = _likely(expected, least, longest)
+    if pressed:
+        notes.append(forecast(expected, announced))
+    notes += kept_up.notes
     return Plan(
         contract=contract.name,
         base_url=origin,
         seed=seed,
-        seconds=longest,
+        seconds=announced,
         least=least,
         longest=longest,
         warmup=warmup,
@@ -239,16 +243,25 @@ def _pressed(contract: Contract, item: Chosen, rate: float) -> Pressed:
     )
 
 
-def _forecast(pressed: Sequence[Pressed], seconds: float) -> list[str]:
-    """Which operations will have too few samples."""
-    few = [item for item in pressed if item.rate * seconds < FEWEST]
-    if not few:
-        return []
-    longest = max(FEWEST / item.rate for item in few)
+def _expected(pressed: Sequence[Pressed], members: Members) -> list[Expected]:
     return [
-        f"{len(few)} of {len(pressed)} operations get fewer than {FEWEST} requests in {seconds:g} s, the least for a "
-        f"verdict of their own; {longest:.0f} s would do for all. Their classes are judged together"
+        Expected(
+            item.name,
+            "" if item.own_target else item.latency_class,
+            item.rate,
+            item.limit_ms,
+            item.quantile,
+            tuple(members.quiet_ms.get(item.name, ())),
+        )
+        for item in pressed
     ]
+
+
+def _likely(expected: Sequence[Expected], least: float, longest: float) -> float:
+    """When a run that ends with its last verdict will end, about."""
+    found = needed(expected)
+    whole = max((*found.classes.values(), *found.operations.values()), default=least)
+    return min(longest, max(least, float(math.ceil(min(whole, longest)))))
 
 
 def _drain(longest: float) -> float:

@@ -298,7 +298,7 @@ def test_the_shop_would_refuse_the_full_rate() -> None:
 
 def test_too_few_samples_are_foretold() -> None:
     made, _, _, _ = prepared("shipped", seconds=30.0)
-    assert any("operations get fewer than 59 requests in 30 s" in note for note in made.notes)
+    assert any("in 30 s a verdict is likely (90%) on" in note and "s would do for all" in note for note in made.notes)
 
 
 # -- tokens --------------------------------------------------------------------------------------------------------------
@@ -306,8 +306,8 @@ def test_too_few_samples_are_foretold() -> None:
 
 @pytest.mark.parametrize("profile", ["raised", "shipped"])
 def test_tokens_are_renewed_before_they_end_and_within_the_quotas(profile: Any) -> None:
-    """The shop's access tokens live 15 minutes and its refresh tokens are good for once; an hour of its clock, not one 401."""
-    made, shop, _, sessions = prepared(profile, seconds=3600.0, rate=2.0)
+    """The shop's access tokens live 15 minutes and its refresh tokens are good for once; 35 minutes of its clock, not one 401."""
+    made, shop, _, sessions = prepared(profile, seconds=2100.0, rate=2.0)
     assert {renewal.operation for renewal in made.renewals} == {"POST /api/v1/auth/refresh"}
     assert {renewal.identity for renewal in made.renewals} == {session.name for session in sessions}
     assert len({renewal.first for renewal in made.renewals}) == 3
@@ -363,7 +363,10 @@ def test_as_long_as_it_takes() -> None:
     made, _, _, _ = prepared(
         seconds="auto", policy={"load": {"longest": "3m", "model": "closed", "users": 7, "check_every": 9}}
     )
-    assert (made.least, made.longest, made.seconds) == (10.0, 180.0, 180.0)
+    assert (made.least, made.longest) == (10.0, 180.0)
+    # What is likely to be long enough is announced.
+    assert 10.0 < made.seconds <= 180.0
+    assert any(f"in {made.seconds:g} s a verdict is likely" in note for note in made.notes)
     assert (made.model, made.users, made.keep) == ("closed", 7, 9)
     fixed, _, _, _ = prepared(seconds=60.0)
     assert (fixed.least, fixed.longest, fixed.seconds, fixed.model) == (60.0, 60.0, 60.0, "open")

@@ -5,6 +5,7 @@ Runs in the child process only: it needs Locust, imported before anything else.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from gevent.server import StreamServer
@@ -40,8 +41,11 @@ class Client:
         agent = self._session.client
         # Cookies would go from one identity to another.
         agent.cookiejar = None
+        pool: Any = agent.clientpool.get_client(URL(base_url))._connection_pool
         # The pool's size is also how often the client sends a request again whose connection broke: once is enough.
-        agent.clientpool.get_client(URL(base_url))._connection_pool.size = 0
+        pool.size = 0
+        # Looking up the name for every connection costs a thread's time each, and is not what is measured.
+        pool._resolve = cache(pool._resolve)
 
     def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, label: str) -> Answer:
         answer = self._send(method, path, headers, body, label)

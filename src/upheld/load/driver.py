@@ -22,13 +22,13 @@ from upheld.load import histogram, kept
 from upheld.load.counts import NEAR, WINDOW, Counts
 from upheld.load.kept import Kept
 from upheld.load.metrics import Moment
-from upheld.load.plan import MEMBER, UNIQUE, UNIQUE_UPPER, Plan, Pressed, Renewal, Secrets, render
+from upheld.load.plan import MEMBER, UNIQUE, UNIQUE_UPPER, Plan, Pressed, Renewal, Secrets, Text, render
 from upheld.load.renewal import Credentials
 from upheld.load.schedule import schedule
 from upheld.load.traffic import Next, Traffic
 
 CANARY_PAUSE = 0.02
-NULL_PAUSE = 0.1
+NULL_PAUSE = 0.2
 """Mean seconds between two requests that do nothing."""
 LOOKS_UP_EVERY = 0.2
 """Seconds after which a pause between two arrivals notices that the run was shortened."""
@@ -59,6 +59,12 @@ SECRET = 4
 class _Arrival:
     operation: int
     due: float
+    greenlet: gevent.Greenlet | None = None
+
+
+def _filled(text: Text, values: Mapping[str, str]) -> str:
+    # Most texts have no splice at all.
+    return text[0] if len(text) == 1 else render(text, values)
 
 
 class Driver:
@@ -96,7 +102,7 @@ class Driver:
         self.tell: Callable[[str, Mapping[str, Any]], None] = lambda identity, known: None
         """Told of renewed secrets, for the other generators' `Credentials.take_over`."""
         self._in_flight: set[_Arrival] = set()
-        self._greenlets: set[gevent.Greenlet] = set()
+        self._users: list[gevent.Greenlet] = []
         self._lateness: Counter[int] = Counter()
         self._noise: Counter[int] = Counter()
         self._zero = 0.0
@@ -123,7 +129,7 @@ class Driver:
             else:
                 self._play_users()
             self._wait_until(self._zero + self._until, shortened=True)
-            gevent.joinall(list(self._greenlets), timeout=self.plan.drain)
+            gevent.joinall(self._playing, timeout=self.plan.drain)
         except BaseException:
             self.stopped = "interrupted"
             raise
@@ -146,7 +152,7 @@ class Driver:
 
     def _play_users(self) -> None:
         mine = range(self._generator, self.plan.users, self._generators)
-        self._greenlets |= {gevent.spawn(self._be_a_user, number) for number in mine}
+        self._users = [gevent.spawn(self._be_a_user, number) for number in mine]
 
     def _be_a_user(self, number: int) -> None:
         chance = random.Random(f"{self.plan.seed}/user {number}")
@@ -169,21 +175,23 @@ class Driver:
         # Again and again: a timer that starts while the loop's clock is behind ends early.
         while (left := moment - time.monotonic()) > 0:
             if shortened:
-                left = min(left, self._zero + self._until - time.monotonic(), LOOKS_UP_EVERY)
-                if left <= 0:
+                if moment - left >= self._zero + self._until:
                     return
+                left = min(left, LOOKS_UP_EVERY)
             gevent.sleep(left)
 
     def _start(self, arrival: _Arrival) -> None:
         self._count(arrival)
-        greenlet = gevent.spawn(self._play, arrival)
-        self._greenlets.add(greenlet)
-        greenlet.rawlink(self._greenlets.discard)
+        arrival.greenlet = gevent.spawn(self._play, arrival)
 
     def _count(self, arrival: _Arrival) -> None:
         self._book_into(arrival).sent += 1
         self._in_flight.add(arrival)
         self.most_in_flight = max(self.most_in_flight, len(self._in_flight))
+
+    @property
+    def _playing(self) -> list[gevent.Greenlet]:
+        return [*self._users, *(arrival.greenlet for arrival in self._in_flight if arrival.greenlet)]
 
     def _watch_lateness(self) -> None:
         while True:
@@ -215,8 +223,9 @@ class Driver:
                 self._sample(counts, arrival, True)
             else:
                 counts.sent -= 1
+        playing = self._playing
         self._in_flight.clear()
-        gevent.killall(list(self._greenlets), block=False)
+        gevent.killall(playing, block=False)
 
     # -- one request -----------------------------------------------------------------------------------------------------
 
@@ -272,12 +281,12 @@ class Driver:
             **self.credentials.texts(template.person),
             UNIQUE: unique,
             UNIQUE_UPPER: unique.upper(),
-            MEMBER: quote(asked.member, safe=""),
+            MEMBER: quote(asked.member, safe="") if asked.member else "",
         }
-        headers = {name: render(text, values) for name, text in template.headers}
+        headers = {name: _filled(text, values) for name, text in template.headers}
         headers.update(self.credentials.headers(asked.identity))
-        body = None if template.body is None else render(template.body, values).encode()
-        return operation.method, render(template.path, values), headers, body
+        body = None if template.body is None else _filled(template.body, values).encode()
+        return operation.method, _filled(template.path, values), headers, body
 
     def _next_unique(self) -> str:
         number, text = next(self._unique), ""

@@ -40,7 +40,14 @@ def load_run(plan: Plan, result: Mapping[str, Any] | None, *, users: int = 1, tr
         trouble, counts, result = trouble or f"the generator's counts are damaged: {error!r}", {}, None
     if result is None:
         trouble, notes, delay, noise, workers = trouble or LOST, (), None, None, ()
-    circumstances = Circumstances(measured, plan.max_error_rate, delay or 0.0, _local(plan.base_url), trouble)
+    circumstances = Circumstances(
+        measured,
+        plan.max_error_rate,
+        delay_ms=delay or 0.0,
+        noise_ms=noise or 0.0,
+        shared=_local(plan.base_url),
+        invalid=trouble,
+    )
     return LoadRun(
         seconds=measured,
         rate=plan.rate,
@@ -111,7 +118,7 @@ def _notes(plan: Plan, result: Mapping[str, Any]) -> Iterable[str]:
             f"; {warm.failed} errors, {warm.throttled} x 429 among them" if warm.failed + warm.throttled else ""
         )
     if result["stopped"]:
-        yield f"stopped after {float(result['measured']):.1f} of {plan.seconds:g} s: {result['stopped']}"
+        yield f"stopped after {float(result['measured']):.1f} of {plan.longest:g} s: {result['stopped']}"
     wall, busy = float(result["wall_seconds"]), float(result["cpu_seconds"])
     if busy > BUSY * wall:
         yield f"the generator used {busy / wall:.0%} of a processor; it may not manage a higher rate"

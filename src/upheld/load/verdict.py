@@ -48,6 +48,8 @@ class Circumstances:
     max_error_rate: float
     delay_ms: float = 0.0
     """99th percentile of how late the generator itself was."""
+    noise_ms: float = 0.0
+    """95th percentile of what it takes to ask, from here, a service that does nothing."""
     shared: bool = False
     """The service runs on the generator's machine, so that what delays one delays the other."""
     invalid: str = ""
@@ -118,14 +120,16 @@ def _errors(counts: Counts, circumstances: Circumstances) -> tuple[str, str] | N
 def _missed(counts: Counts, target: Target, circumstances: Circumstances, seen: Share, told: str) -> tuple[str, str]:
     """Missed, unless the machine could be the reason.
 
-    Our own lateness lengthens a latency on the way out and back. Where the service shares the machine it is starved as we are,
+    Our own lateness lengthens a latency on the way out and back, as it does that of a service that does nothing. Where the service shares the machine it is starved as we are,
     and queues behind that; how much nobody can subtract, so that there a busy machine excuses any miss (never a pass).
     """
-    allowed, delay = 1 - target.quantile, circumstances.delay_ms
+    allowed, delay, noise = 1 - target.quantile, circumstances.delay_ms, circumstances.noise_ms
     late = f"the generator was itself {delay:.0f} ms late for one request in a hundred"
-    if circumstances.shared and delay > max(LEAST_DELAY_MS, BUSY_SHARE * target.limit_ms):
+    if noise > 2 * delay:
+        late = f"this machine itself takes {noise:.0f} ms for one in twenty requests to a service that does nothing"
+    if circumstances.shared and max(delay, noise) > max(LEAST_DELAY_MS, BUSY_SHARE * target.limit_ms):
         return INVALID, f"{told}, but this machine is too busy for the service and the generator together: {late}"
-    surely = histogram.over(counts.histogram, target.limit_ms + 2 * delay)
+    surely = histogram.over(counts.histogram, target.limit_ms + max(2 * delay, noise))
     surely += counts.failed + counts.unfinished
     if surely < counts.over and not seen.surely_beyond(allowed, hits=surely):
         return INVALID, f"{told}, but {late}, which may be the reason; free its processor or generate elsewhere"

@@ -85,9 +85,25 @@ def test_a_busy_machine_that_the_service_shares_excuses_it(delay: float, verdict
     assert ("too busy for the service and the generator together" in beside.reason) == (verdict == INVALID)
 
 
-def test_lateness_takes_nothing_from_a_pass() -> None:
-    """It only lengthens latencies: what is met in spite of it is met."""
+@pytest.mark.parametrize(("shared", "slow"), [(False, 230.0), (True, 900.0)], ids=["near the limit", "on one machine"])
+def test_a_noisy_machine_accuses_nobody(shared: bool, slow: float) -> None:
+    """Asked from here, a service that does nothing takes 40 ms: a fifth of the limit."""
+    counts = counted(mixed(2_000, 0.1, slow=slow))
+    assert judge(counts, TARGET, Circumstances(60.0, 0.001, noise_ms=4.0, shared=shared)).verdict == MISSED
+    noisy = judge(counts, TARGET, Circumstances(60.0, 0.001, delay_ms=2.0, noise_ms=40.0, shared=shared))
+    assert noisy.verdict == INVALID
+    assert "40 ms for one in twenty requests to a service that does nothing" in noisy.reason
+    # Far beyond what the noise could explain, elsewhere.
+    elsewhere = judge(counted(mixed(2_000, 0.1, slow=900.0)), TARGET, Circumstances(60.0, 0.001, noise_ms=40.0))
+    assert elsewhere.verdict == MISSED
+
+
+def test_lateness_and_noise_take_nothing_from_a_pass() -> None:
+    """They only lengthen latencies: what is met in spite of them is met."""
     assert judge(counted(mixed(2_000, 0.0)), TARGET, Circumstances(60.0, 0.001, delay_ms=50.0)).verdict == MET
+    assert (
+        judge(counted(mixed(2_000, 0.0)), TARGET, Circumstances(60.0, 0.001, noise_ms=50.0, shared=True)).verdict == MET
+    )
 
 
 def test_near_saturation_nothing_passes() -> None:

@@ -20,14 +20,14 @@ _SHOWN = 20
 """So many findings, reasons or rows are listed; the full report has the rest."""
 _LONGEST = 400
 PIPE = "\\|"
-_SIGNS = {"breached": "❌", "unproven": "⚠️", "upheld": "✅"}
+SIGNS = {"breached": "❌", "unproven": "⚠️", "upheld": "✅"}
 Item = TypeVar("Item")
 
 
 def render(run: Run) -> str:
     """The document, ending with a line end."""
     parts = [
-        f"## {_SIGNS[digest.tone(run)]} {text(digest.conclusion(run))}",
+        f"## {SIGNS[digest.tone(run)]} {text(digest.conclusion(run))}",
         f"{code(run.contract)} against {code(run.target)}: {digest.duration(run.seconds)}, "
         f"{run.requests:,} {plural(run.requests, 'request')}, seed {run.seed}",
         "\n".join(f"> {text(note)}  " for note in (*((f"stopped: {run.stopped}",) if run.stopped else ()), *run.notes)),
@@ -51,7 +51,7 @@ def _groups(run: Run) -> str:
     rows = [[text(group), *(str(counts[verdict]) for verdict in used)] for group, counts in groups.items()]
     if len(rows) > 1:
         rows.append(["**all**", *(f"**{run.count(verdict)}**" for verdict in used)])
-    return _table(["", *(verdict.value for verdict in used)], rows, left={0})
+    return table(["", *(verdict.value for verdict in used)], rows, left={0})
 
 
 def _findings(run: Run) -> Iterator[str]:
@@ -143,7 +143,7 @@ def _rows(rows: Sequence[LatencyRow]) -> str:
         ]
 
     head = ["", "verdict", "n", "p50 ms", "p95 ms", "p99 ms", "target", "over it", "429", "errors"]
-    return _table(head, [one(row) for row in rows], left={0, 1})
+    return table(head, [one(row) for row in rows], left={0, 1})
 
 
 def _bounded(one: Percentile | None) -> str:
@@ -158,7 +158,9 @@ def text(said: str) -> str:
     """Prose that stays prose."""
     plain = _short(said)
     escaped = re.sub(
-        r"([\\`*_\[\]<>&|~$])|^([#+-]|\d{1,9}(?=[.)](?:\s|$)))", lambda found: _escaped(found.group()), plain
+        r"([\\`*_\[\]<>&|~$])|^([#=]|[+-](?=[\s+-]|$)|\d{1,9}(?=[.)](?:\s|$)))",
+        lambda found: _escaped(found.group()),
+        plain,
     )
     # An empty comment, so that nobody of that name is called.
     return escaped.replace("@", "@<!-- -->")
@@ -183,7 +185,7 @@ def _short(said: str) -> str:
     return plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: set[int]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: set[int]) -> str:
     lines = [head, [":--" if at in left else "--:" for at in range(len(head))], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

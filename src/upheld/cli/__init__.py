@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from upheld.cli import capacity, catalogue, check, compare, load, plan, serve, wfc
+from upheld.cli import baseline, capacity, catalogue, check, compare, init, load, plan, serve, soak, wfc
 from upheld.cli.group import main
 
 for _command in (
     check.check,
+    baseline.baseline,
     plan.plan,
     catalogue.list_,
     catalogue.explain,
+    init.init,
     load.load,
     serve.serve,
     wfc.wfc,
@@ -17,7 +19,7 @@ for _command in (
 ):
     main.add_command(_command)
 
-for _command in (compare.compare, capacity.capacity):
+for _command in (compare.compare, capacity.capacity, soak.soak):
     load.load.add(_command)
 
 __all__ = ["main"]

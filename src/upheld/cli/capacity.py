@@ -86,7 +86,7 @@ def capacity(
         screen.print(line, markup=False, soft_wrap=True)
     if found.unjudged:
         screen.print(f"not judged, too few requests: {', '.join(found.unjudged)}; longer --seconds", soft_wrap=True)
-    if found.ended == "interrupted":
-        sys.exit(Exit.INTERRUPTED)
+    if found.ended == "interrupted" or found.lost:
+        sys.exit(Exit.TARGET if found.lost else Exit.INTERRUPTED)
     below = at_least is not None and found.high is not None and found.high <= at_least
     sys.exit(Exit.BREACHED if below else Exit.KEPT)

@@ -11,6 +11,7 @@ import click
 from upheld.cli import options
 from upheld.cli.group import INTERRUPTED
 from upheld.cli.reports import Reports, reports
+from upheld.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, help="Seed of everything generated; printed with every run.")
 @click.option("--requests", type=click.IntRange(1), help="Most requests that the run may send.")
 @click.option("--seconds", type=click.FloatRange(1), help="Most seconds that the run may take.")
+@options.baseline
 @reports(".upheld/report")
 @click.option("-v", "--verbose", is_flag=True, help="Show every promise, also those that were upheld.")
 def check(
@@ -46,6 +48,7 @@ def check(
     seed: int | None,
     requests: int | None,
     seconds: float | None,
+    baseline: Path | None,
     verbose: bool,
     reports: Reports,
 ) -> None:
@@ -58,6 +61,8 @@ def check(
 
     select(only, skip)  # a misspelt name is told before anything is started
     paths = options.found(contracts)
+    if baseline is not None and len(paths) > 1:
+        raise UsageError(f"--baseline is for one contract, and there are {len(paths)}: name one of them")
     folders = reports.folders(paths)
     console = reports.console()
     status = 0
@@ -73,7 +78,7 @@ def check(
                 "upheld check", path, f"--target {target}" if target else "", named=bool(contracts) or len(paths) > 1
             ),
         )
-        run = _run(path, target, allow_host, only, skip, how, console)
+        run = _run(path, target, allow_host, only, skip, baseline, how, console)
         written = reports.write(run, folder)
         from upheld.report.terminal import render
 
@@ -90,6 +95,7 @@ def _run(
     allow_host: tuple[str, ...],
     only: tuple[str, ...],
     skip: tuple[str, ...],
+    baseline: Path | None,
     how: Options,
     console: Console,
 ) -> Run:
@@ -102,6 +108,7 @@ def _run(
     def played(policy: Policy) -> list[Check]:
         return [] if how.quick else options.chosen(policy, only, skip)
 
-    with live(console) as screen, opened(path, target, allow_hosts=allow_host, played=played) as ready:
+    opening = opened(path, target, allow_hosts=allow_host, played=played, baseline=baseline)
+    with live(console) as screen, opening as ready:
         named = replace(how, target_name=f"{ready.name} at {ready.running['raised'].url}")
         return examine(ready.contract, options.chosen(ready.contract.policy, only, skip), ready.running, named, screen)

@@ -60,7 +60,7 @@ def compare(
     from upheld.report.live import live
     from upheld.run.site import added, site, stage
 
-    sides = {Side.BASE: _side(base, contract), Side.CANDIDATE: _side(candidate, contract)}
+    sides = {Side.BASE: _side(base, contract, allow_host), Side.CANDIDATE: _side(candidate, contract, allow_host)}
     screen = console(stderr=json_file == STANDARD_OUTPUT)
     with contextlib.ExitStack() as stack:
         listener = added(stack.enter_context(live(screen)))
@@ -98,12 +98,17 @@ def compare(
     sys.exit(Exit.BREACHED if found.answer == "slower" else Exit.KEPT)
 
 
-def _side(text: str, contract: Path | None) -> tuple[Path, str | None]:
-    """(contract, target) of a side."""
+def _side(text: str, contract: Path | None, allow_host: tuple[str, ...]) -> tuple[Path, str | None]:
+    """(contract, target) of a side. Raises `UsageError` before anything is started."""
+    from upheld.contract.load import policy_only
     from upheld.run.prepare import EMBEDDED
+    from upheld.targets.url import checked
 
     if text == EMBEDDED or text.startswith(("http://", "https://")):
-        return options.found_one((contract,) if contract else ()), text
+        path = options.found_one((contract,) if contract else ())
+        if text != EMBEDDED:
+            checked(text, {*allow_host, *policy_only(path).policy.target.allow_host})
+        return path, text
     if contract is not None:
         raise UsageError(
             f"{text} is a contract of its own, so --contract means nothing to it; a URL begins with http://"

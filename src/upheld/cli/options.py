@@ -42,6 +42,15 @@ def target(command: F) -> F:
     )
 
 
+def baseline(command: F) -> F:
+    """``--baseline``."""
+    return click.option(
+        "--baseline",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Breaches that are known (upheld baseline writes them): only others fail.",
+    )(command)
+
+
 def seed(command: F) -> F:
     """``--seed``; drawn where it is not given."""
     return click.option("--seed", type=int, callback=_drawn, help="Seed of the schedules; printed with every run.")(

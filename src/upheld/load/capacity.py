@@ -71,6 +71,8 @@ class Capacity:
     """What broke first, at ``high``."""
     ended: str = ""
     """Why the search ended before its bounds were near enough; empty when they are."""
+    lost: bool = False
+    """The target was lost."""
 
     @property
     def value(self) -> float | None:
@@ -158,7 +160,7 @@ def search(
     """
     bounds, steps, pressed = _Bounds(), list[Step](), set[str]()
 
-    def done(ended: str = "") -> Capacity:
+    def done(ended: str = "", *, lost: bool = False) -> Capacity:
         broken = next((step for step in steps if step.found is Found.BROKEN and step.rate == bounds.broken), None)
         return Capacity(
             low=bounds.kept,
@@ -166,6 +168,7 @@ def search(
             steps=tuple(steps),
             broke=broken.reason if broken else "",
             ended=ended,
+            lost=lost,
         )
 
     while (rate := bounds.next(first, most, resolution)) is not None:
@@ -182,7 +185,7 @@ def search(
             except TargetError as error:
                 if not steps:
                     raise
-                return done(f"at {rate:.3g}/s the target was lost: {error}")
+                return done(f"at {rate:.3g}/s the target was lost: {error}", lost=True)
             except KeyboardInterrupt:
                 return done("interrupted")
             step = judged(rate, run, pressed)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from upheld.errors import TargetUnreachable
 from upheld.load.capacity import Capacity, Found, Step, judged, search
 from upheld.verdict import LatencyRow, LoadRun
 
@@ -167,6 +168,25 @@ def test_an_interruption_ends_it_with_what_is_known() -> None:
     assert [step.rate for step in found.steps] == [10.0, 20.0]
     assert found.low == 10.0
     assert "interrupted" in found.told
+
+
+def test_ctrl_c_and_a_lost_target_end_it_with_what_is_known() -> None:
+    good = service(100.0)
+
+    def play(rate: float) -> LoadRun:
+        if rate > 15:
+            raise ending
+        return good(rate)
+
+    ending: BaseException = KeyboardInterrupt()
+    stopped = searched(play)
+    assert (stopped.low, stopped.ended, stopped.lost) == (10.0, "interrupted", False)
+    ending = TargetUnreachable("nobody listens")
+    lost = searched(play)
+    assert (lost.low, lost.lost) == (10.0, True)
+    assert "at 20/s the target was lost: nobody listens" in lost.told
+    with pytest.raises(TargetUnreachable):
+        searched(play, first=16.0)
 
 
 def test_every_class_has_to_keep_its_target_and_the_worst_is_named() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from upheld.cli import options
-from upheld.cli.reports import STANDARD_OUTPUT, console, json_file, write_json
+from upheld.cli.reports import Study, study
 from upheld.verdict import Exit, LoadRun, Progress
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ BESIDE = 5.0
 @click.option("--budget", type=click.FloatRange(5), default=300.0, show_default=True, help="Most seconds it may take.")
 @click.option("--at-least", type=click.FloatRange(0.5), help="Exit with 1 when the capacity is surely below this rate.")
 @options.seed
-@json_file
+@study
 def capacity(
     contracts: tuple[Path, ...],
     target: str | None,
@@ -41,7 +41,7 @@ def capacity(
     budget: float,
     at_least: float | None,
     seed: int,
-    json_file: Path | None,
+    files: Study,
 ) -> None:
     """Find the highest rate at which all classes keep their targets.
 
@@ -52,7 +52,7 @@ def capacity(
     from upheld.report.live import live
     from upheld.run.site import added, site
 
-    path, screen = options.found_one(contracts), console(stderr=json_file == STANDARD_OUTPUT)
+    path, screen = options.found_one(contracts), files.console()
     began = time.monotonic()
     with (
         live(screen) as listener,
@@ -81,7 +81,7 @@ def capacity(
             lasts=seconds * 7 / 6 + BESIDE,
             told=tell,
         )
-    write_json({"target": place.name, "seed": seed, "seconds": seconds, **found.to_json()}, json_file)
+    files.write({"target": place.name, "seed": seed, "seconds": seconds, **found.to_json()})
     for line in (found.told, *([f"what broke first: {found.broke}"] if found.broke else ())):
         screen.print(line, markup=False, soft_wrap=True)
     if found.unjudged:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from upheld.cli import options
-from upheld.cli.reports import STANDARD_OUTPUT, console, json_file, write_json
+from upheld.cli.reports import Study, study
 from upheld.errors import UsageError
 from upheld.verdict import Exit, Progress
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     help="What surely lies within this is no difference.",
 )
 @options.seed
-@json_file
+@study
 def compare(
     base: str,
     candidate: str,
@@ -49,7 +49,7 @@ def compare(
     rate: float | None,
     tolerance: float,
     seed: int,
-    json_file: Path | None,
+    files: Study,
 ) -> None:
     """Say whether CANDIDATE is slower than BASE, by rounds that take turns on this machine.
 
@@ -61,7 +61,7 @@ def compare(
     from upheld.run.site import added, site, stage
 
     sides = {Side.BASE: _side(base, contract, allow_host), Side.CANDIDATE: _side(candidate, contract, allow_host)}
-    screen = console(stderr=json_file == STANDARD_OUTPUT)
+    screen = files.console()
     with contextlib.ExitStack() as stack:
         listener = added(stack.enter_context(live(screen)))
         places = {
@@ -90,7 +90,8 @@ def compare(
 
         found = compared(pair, pairs=rounds, seed=seed, tolerance=tolerance / 100, told=heard)
     names = {str(side): place.name for side, place in places.items()}
-    write_json({**names, "seed": seed, "seconds": seconds, "left_out": list(told), **found.to_json()}, json_file)
+    asked = {"seed": seed, "seconds": seconds, "tolerance": tolerance / 100, "left_out": list(told)}
+    files.write({**names, **asked, **found.to_json()})
     for line in _lines(found):
         screen.print(line, markup=False, soft_wrap=True)
     if found.stopped:

@@ -135,28 +135,54 @@ def reports(default: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def json_file(command: Command) -> Command:
-    """``--json`` of a command whose only report that is."""
-    return click.option(
-        "--json",
-        "json_file",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Write the result as JSON here (- for standard output).",
-    )(command)
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Files for what several load runs together showed."""
+
+    json: Path | None = None
+    html: Path | None = None
+    markdown: Path | None = None
+
+    def console(self) -> Console:
+        """The screen: standard error where standard output holds the JSON document."""
+        return console(stderr=self.json == STANDARD_OUTPUT)
+
+    def write(self, document: Mapping[str, Any]) -> None:
+        """The document, and what is made of it, where they were asked for."""
+        from upheld.report import study
+        from upheld.report.files import replace_text
+
+        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        if self.json == STANDARD_OUTPUT:
+            with contextlib.suppress(BrokenPipeError):
+                click.echo(text, nl=False)
+        elif self.json is not None:
+            replace_text(self.json, text)
+        if self.html is not None:
+            replace_text(self.html, study.as_html(document))
+        if self.markdown is not None:
+            replace_text(self.markdown, study.as_markdown(document))
 
 
-def write_json(document: Mapping[str, Any], file: Path | None) -> None:
-    """The document, where it was asked for."""
-    from upheld.report.files import replace_text
+def study(command: Command) -> Command:
+    """``--json``, ``--html`` and ``--markdown`` of a command that plays several load runs, as one argument ``files``."""
 
-    if file is None:
-        return
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    if file == STANDARD_OUTPUT:
-        with contextlib.suppress(BrokenPipeError):
-            click.echo(text, nl=False)
-    else:
-        replace_text(file, text)
+    @functools.wraps(command)
+    def called(
+        *args: Any, json_file: Path | None, html_file: Path | None, markdown_file: Path | None, **rest: Any
+    ) -> Any:
+        return command(*args, files=Study(json_file, html_file, markdown_file), **rest)
+
+    file = click.Path(path_type=Path, dir_okay=False)
+    for option in (
+        click.option(
+            "--markdown", "markdown_file", type=file, help="Write Markdown here, for the summary of a CI job."
+        ),
+        click.option("--html", "html_file", type=file, help="Write the result as a page here."),
+        click.option("--json", "json_file", type=file, help="Write the result as JSON here (- for standard output)."),
+    ):
+        called = option(called)
+    return called
 
 
 def console(*, stderr: bool = False) -> Console:

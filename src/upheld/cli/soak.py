@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from upheld.cli import options
-from upheld.cli.reports import STANDARD_OUTPUT, console, json_file, write_json
+from upheld.cli.reports import Study, study
 from upheld.errors import UsageError
 from upheld.verdict import Exit, LoadRun, Progress
 
@@ -26,7 +26,7 @@ SHORTEST = 2.0
 @click.option("--stretches", type=click.IntRange(8, 200), default=20, show_default=True, help="Parts that it comes in.")
 @click.option("--rate", type=click.FloatRange(0.1), help="Requests per second [the contract's load.rate].")
 @options.seed
-@json_file
+@study
 def soak(
     contracts: tuple[Path, ...],
     target: str | None,
@@ -35,7 +35,7 @@ def soak(
     stretches: int,
     rate: float | None,
     seed: int,
-    json_file: Path | None,
+    files: Study,
 ) -> None:
     """Say whether latency, the share over the limit, or the memory of a target that we started grows under a long load.
 
@@ -49,7 +49,7 @@ def soak(
     each = seconds / stretches
     if each < SHORTEST:
         raise UsageError(f"{stretches} stretches of {seconds:g} s are {each:.2g} s each: {SHORTEST:g} s are the least")
-    path, screen = options.found_one(contracts), console(stderr=json_file == STANDARD_OUTPUT)
+    path, screen = options.found_one(contracts), files.console()
     with (
         live(screen) as listener,
         site(path, target, allow_hosts=allow_host, listener=added(listener), seed=seed) as place,
@@ -68,7 +68,7 @@ def soak(
             listener(Progress("note", stretch.problem or f"median {p50}{resident}"))
 
         found = soaked(play, lambda: place.running.memory, stretches=stretches, told=tell)
-    write_json({"target": place.name, "seed": seed, "seconds": each, **found.to_json()}, json_file)
+    files.write({"target": place.name, "seed": seed, "seconds": each, **found.to_json()})
     for series in found.series:
         screen.print(f"{series.name:<16} {shown(series):<56} {series.trend}", markup=False, soft_wrap=True)
     notes = [*found.notes, *(f"{name} missed its target in some stretch" for name in found.missed)]

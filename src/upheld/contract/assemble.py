@@ -17,6 +17,7 @@ from upheld.contract.sessions import STEPS
 from upheld.errors import ContractError, Place
 
 if TYPE_CHECKING:
+    from upheld.contract.baseline import Known
     from upheld.contract.policy import AuthStep, Policy
     from upheld.contract.source import Located, Step
 
@@ -31,6 +32,7 @@ def assemble(
     written: Located,
     folder: Path | None = None,
     target_url: str | None = None,
+    known: tuple[Known, ...] = (),
 ) -> Contract:
     """Raises `ContractError` with all problems of the document, or all of upheld.yaml against it."""
     version(document)
@@ -84,6 +86,7 @@ def assemble(
         unusable=own.unusable,
         given=policy.imported.given if policy.imported else {},
         written=written,
+        known=known,
     )
     # The reading has translated and cached what the contract will ask for; cached_property looks here first.
     contract.__dict__["schemas"] = reading.schemas

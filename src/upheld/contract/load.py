@@ -13,6 +13,7 @@ from upheld.contract.source import Located, read
 from upheld.errors import ContractError, Place
 
 if TYPE_CHECKING:
+    from upheld.contract.baseline import Known
     from upheld.contract.policy import Policy
     from upheld.contract.wfc import Imported
 
@@ -91,11 +92,17 @@ def load_section(file: Path) -> dict[str, Any]:
     return {name: getattr(policy.load, name) for name in policy.load.model_fields_set}
 
 
-def load(path: str | Path, *, openapi_bytes: bytes | str | None = None, target_url: str | None = None) -> Contract:
+def load(
+    path: str | Path,
+    *,
+    openapi_bytes: bytes | str | None = None,
+    target_url: str | None = None,
+    known: tuple[Known, ...] = (),
+) -> Contract:
     """Read a contract: a folder or its upheld.yaml.
 
-    ``openapi_bytes`` is the document where the target serves it. ``target_url`` replaces the one in the file. Raises
-    `ContractError` with every problem of the file that has one.
+    ``openapi_bytes`` is the document where the target serves it. ``target_url`` replaces the one in the file. ``known`` are the
+    waivers of a baseline. Raises `ContractError` with every problem of the file that has one.
     """
     from upheld.contract.assemble import assemble
 
@@ -120,6 +127,7 @@ def load(path: str | Path, *, openapi_bytes: bytes | str | None = None, target_u
         written=part.written,
         folder=part.folder,
         target_url=target_url,
+        known=known,
     )
 
 

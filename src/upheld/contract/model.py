@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from upheld.contract.dialect import Direction, Schemas, Validator
     from upheld.contract.oauth import OAuthServer
-    from upheld.contract.policy import Policy
+    from upheld.contract.policy import Policy, Waiver
     from upheld.contract.source import Located
     from upheld.errors import Place
 
@@ -283,6 +283,8 @@ class Contract:
     """Identity → why it can't be signed in, whatever the service says."""
     given: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Secrets that a file of identities holds, by the variables that the identities name."""
+    known: tuple[tuple[Waiver, Place], ...] = field(default=(), repr=False)
+    """Waivers of a baseline, each with its line."""
     written: Located | None = field(default=None, repr=False)
     """upheld.yaml as its author wrote it, with lines; None for a contract made from parts."""
 
@@ -302,6 +304,12 @@ class Contract:
         from upheld.errors import Place
 
         return self.written.place(path) if self.written else Place(self.policy_file)
+
+    @property
+    def waivers(self) -> tuple[tuple[Waiver, Place], ...]:
+        """Those of upheld.yaml and of the baseline, each with its line."""
+        own = ((waiver, self.place("waive", at)) for at, waiver in enumerate(self.policy.waive))
+        return (*own, *self.known)
 
     def unset(self, variable: str) -> str:
         """That an environment variable which upheld.yaml names is not set, and where it is named."""

@@ -160,8 +160,8 @@ def _related(told: Told) -> Iterator[dict[str, Any]]:
     for line in told.first.promised_at[1:]:
         yield {**_physical(line), "message": {"text": "what the contract says besides"}}
     for result in told.results[1:]:
-        line = result.promised_at[0] if result.promised_at else None
-        yield {**_location(result, line), "message": {"text": _said(result.subject)}}
+        first = result.promised_at[0] if result.promised_at else None
+        yield {**_location(result, first), "message": {"text": _said(result.subject)}}
 
 
 def _physical(line: Line) -> dict[str, Any]:

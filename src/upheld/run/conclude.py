@@ -39,7 +39,9 @@ def conclude(examination: Examination) -> Run:
         elif promise.key not in known:
             nothing = NO_LOAD if promise.check.measure is not None else None
             examination.cases.append(Case(promise, promise.settled or missing or nothing))
-    results = [judge.result(case) for case in sorted(examination.cases, key=lambda case: case.promise.key)]
+    cases = sorted(examination.cases, key=lambda case: case.promise.key)
+    results = [judge.result(case) for case in cases]
+    examination.notes += judge.waivers.idle(zip((case.promise for case in cases), results, strict=True))
     _note_defects(examination)
     pressed = examination.load.sent if examination.load is not None else 0
     output = "\n".join(part.running.output for part in examination.parts.values() if part.running.output)

@@ -13,12 +13,12 @@ from upheld.exchange import Request
 from upheld.report.curl import curl
 from upheld.report.mask import Masker
 from upheld.run.plan import Plan, Promise
+from upheld.run.waivers import Waivers
 from upheld.run.watch import Sighting, Tally, Watch
 from upheld.verdict import CellResult, Evidence, Line, Result, TimelineResult, Verdict
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
-    from upheld.contract.policy import Waiver
     from upheld.run.fuzz import EngineFinding
     from upheld.verdict import LoadRun
 
@@ -59,7 +59,7 @@ class Judge:
         self.pressing = pressing
         """The upheld command that presses on the service as this run does."""
         self.fuzzed = fuzzed
-        self.today = datetime.datetime.now(tz=datetime.UTC).date()
+        self.waivers = Waivers(contract, datetime.datetime.now(tz=datetime.UTC).date())
 
     # -- gathering -------------------------------------------------------------------------------------------------------
 
@@ -191,9 +191,11 @@ class Judge:
                 verdict = Verdict.BREACHED if requirement.level is Level.MUST else Verdict.ADVISORY
                 evidence = self.evidence(check, subject, finding, case.also, pressed=case.pressed)
                 cause = finding.origin or f"{subject.label}: {evidence.actual}"
-                waiver = self._waiver(check, subject)
-                if waiver is not None:
+                if (waiver := self.waivers.standing(check, subject)) is not None:
                     verdict, reason, until = Verdict.WAIVED, waiver.reason, str(waiver.until)
+                elif (ended := self.waivers.ended(check, subject)) is not None:
+                    passed = f"{evidence.actual}; it was waived until {ended.until} ({self.masker(ended.reason)})"
+                    evidence = replace(evidence, actual=passed)
             case Unproven(reason, add):
                 pass
             case NotApplicable(reason):
@@ -274,19 +276,6 @@ class Judge:
             return f"never sent on its own: {why}", ""
         reason = "nothing that it judges was seen in this run"
         return (reason, "") if self.fuzzed else (f"{reason}, which generated no requests", "run with fuzzing")
-
-    def _waiver(self, check: Check, subject: Subject) -> Waiver | None:
-        for waiver in self.contract.policy.waive:
-            if waiver.until < self.today:
-                continue
-            names = (check.id, check.group, *check.requirement.catalogue)
-            if waiver.id not in names:
-                continue
-            if waiver.op in ("**", subject.label) or (
-                subject.operation is not None and self.contract.matches(waiver.op, subject.operation)
-            ):
-                return waiver
-        return None
 
 
 def unsettled(finding: Finding, reason: str) -> Unproven:

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from upheld.errors import ContractError, SetupError, TargetError, UsageError
+from upheld.errors import ContractError, Place, SetupError, TargetError, UsageError
 from upheld.targets.choose import open_target
 from upheld.targets.url import checked
 
 if TYPE_CHECKING:
     from upheld.check import Check, Profile
     from upheld.contract import Contract
+    from upheld.contract.baseline import Known
     from upheld.contract.load import PolicyFile
-    from upheld.contract.policy import Policy
+    from upheld.contract.policy import Policy, Waiver
     from upheld.run.plan import Plan
     from upheld.targets import Running, Target
 
@@ -57,15 +58,17 @@ def opened(
     allow_hosts: Iterable[str] = (),
     profiles: tuple[Profile, ...] = ("raised", "shipped"),
     played: Callable[[Policy], Iterable[Check]] = lambda policy: (),
+    baseline: Path | None = None,
 ) -> Iterator[Ready]:
     """Start or find the targets of one contract, and read it. Raises `ContractError`, `UsageError`, `TargetError`.
 
     ``url`` may be `EMBEDDED` too. What ``played`` gives will be played for its time: a profile that only those need is started
-    too, where the file states it.
+    too, where the file states it. ``baseline`` is a file of breaches that are known.
     """
     from upheld.contract.load import load, policy_only
 
     part = policy_only(path)
+    known = known_breaches(baseline) if baseline is not None else ()
     policy, served, folder = part.policy, part.document_served, part.folder
     named(part)
     target_policy = policy.target
@@ -73,7 +76,7 @@ def opened(
         url, target_policy = None, target_policy.model_copy(update={"start": None, "url": None, "embedded": True})
     if url is not None:
         checked(url, {*allow_hosts, *policy.target.allow_host})
-    contract = None if served else load(path, target_url=url)
+    contract = None if served else load(path, target_url=url, known=known)
     with contextlib.ExitStack() as stack:
         targets: dict[str, Target] = {}
         for profile in (*profiles, *_further(policy, played(policy))):
@@ -84,7 +87,8 @@ def opened(
         first = next(iter(running.values()))
         if contract is None:
             assert served is not None
-            contract = load(path, openapi_bytes=fetch(first.url, served), target_url=url or target_policy.url)
+            fetched = fetch(first.url, served)
+            contract = load(path, openapi_bytes=fetched, target_url=url or target_policy.url, known=known)
         yield Ready(contract, running, next(iter(targets.values())).name)
 
 
@@ -135,18 +139,35 @@ def _host(url: str | None) -> set[str]:
 
 def named(part: PolicyFile) -> None:
     """Raises `ContractError` where ``checks`` or ``waive`` name requirements that there are not."""
+    checks, place = part.policy.checks, part.written.place
+    names = [(place(("checks", key)), "checks", name) for key in ("only", "skip") for name in getattr(checks, key)]
+    names += [(place(("waive", at)), "waive", waived(waiver)) for at, waiver in enumerate(part.policy.waive)]
+    _exist(names)
+
+
+def known_breaches(baseline: Path) -> tuple[Known, ...]:
+    """The waivers of a baseline. Raises `ContractError`."""
+    from upheld.contract.baseline import read_baseline
+
+    known = read_baseline(baseline)
+    _exist((place, "waive", waived(waiver)) for waiver, place in known)
+    return known
+
+
+def waived(waiver: Waiver) -> str:
+    """The requirement that a waiver names, also where it names one promise: ``http/head[GET /items]``."""
+    return waiver.id.partition("[")[0]
+
+
+def _exist(names: Iterable[tuple[Place, str, str]]) -> None:
     from upheld.checks import select
 
-    checks, problems = part.policy.checks, []
-    names: list[tuple[tuple[str | int, ...], str]] = [
-        (("checks", key), name) for key in ("only", "skip") for name in getattr(checks, key)
-    ]
-    names += [(("waive", number), waiver.id) for number, waiver in enumerate(part.policy.waive)]
-    for path, name in names:
+    problems = []
+    for place, key, name in names:
         try:
             select((name,))
         except UsageError as error:
-            problems.append((part.written.place(path), f"{path[0]}: {error}"))
+            problems.append((place, f"{key}: {error}"))
     if problems:
         raise ContractError(*problems)
 

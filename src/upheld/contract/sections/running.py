@@ -123,7 +123,10 @@ class Fuzz(Section):
 class Waiver(Section):
     """A breach that is known and accepted until a date. Reports show it."""
 
-    id: str = Field(min_length=1, description="The requirement, such as http/head.")
+    id: str = Field(
+        min_length=1,
+        description="The requirement, such as http/head, or one promise as reports name it: http/head[GET /items].",
+    )
     op: OpPattern = Field("**", description="The operations.")
     reason: str = Field(min_length=1, description="Why it is accepted.")
     until: date = Field(description="The last day on which it is accepted.")

@@ -27,6 +27,9 @@ MARGIN = 1.5
 """A pass is bet on with so many times fewer samples than they are worth: a run that looks good early underrates its bursts as well."""
 FEWEST_PASS, FEWEST_FAIL = 150.0, 75.0
 """Effective samples before which nothing ends: from fewer nobody knows how they hang together."""
+FEWEST_NEAR = 10
+"""Samples near the limit below which nothing is known of that at all: a window is then one sample at most, so that a pass waits for a
+minute or so. A service that stalls for half a second in every ten looks perfect until it stalls."""
 DECIDED = "everything is decided"
 
 
@@ -81,14 +84,17 @@ def _decided(parts: Sequence[Counts], allowed: float, seconds: float) -> bool:
         for at in zip(*timelines, strict=True)
     ]
     deff, shrink = worth(cells, allowed)
-    n_worth, hits_worth = n / shrink, hits / shrink
     if hits < allowed * n:
+        if sum(near for _, _, near in cells) < FEWEST_NEAR:
+            shrink = max(shrink, n * WINDOW / seconds)
+        n_worth, hits_worth = n / shrink, hits / shrink
         return (
             n_worth >= FEWEST_PASS * MARGIN
             and deff <= SATURATED
             and surely_within(hits_worth, n_worth, allowed, ALPHA)
             and _pays(n_worth / MARGIN, hits_worth / MARGIN, allowed, above=False)
         )
+    n_worth, hits_worth = n / shrink, hits / shrink
     return (
         n_worth >= FEWEST_FAIL
         and surely_beyond(hits_worth, n_worth, allowed, ALPHA)

@@ -51,6 +51,29 @@ class Queue:
         return _added_up(counts)
 
 
+@dataclass(frozen=True, slots=True)
+class Stalls:
+    """A service that answers at once, but stalls now and then: after exponential times, always for as long."""
+
+    every: float
+    """Seconds from stall to stall, on average."""
+    rate: float = 50.0
+
+    def run(self, seconds: float, chance: random.Random) -> Counts:
+        """Counts of a run in which 5 % of the requests are over the limit on average, and a fifth more come near it."""
+        over = -math.log(0.95) * self.every
+        counts, due, now = Counts(), 0.0, -2 * over
+        stalls = []
+        while now < seconds:
+            now += chance.expovariate(1 / self.every)
+            stalls.append(now)
+        while (due := due + chance.expovariate(self.rate)) < seconds:
+            since = min((due - began for began in stalls if began <= due), default=math.inf)
+            counts.sent += 1
+            counts.sample(due, since < over, since < 1.2 * over)
+        return _added_up(counts)
+
+
 def until(counts: Counts, window: int) -> Counts:
     """What had been counted when this window began."""
     early = Counts(windows={number: cell for number, cell in counts.windows.items() if number < window})

@@ -45,6 +45,7 @@ def test_wealth_by_hand() -> None:
         (counted(mixed(2_000, 0.06)), False),
         (counted(mixed(2_000, 0.15)), True),
         (counted(mixed(150, 0.0)), False),
+        (counted(mixed(5_000, 0.0), seconds=20.0), False),
         (counted(mixed(20, 1.0)), False),
         (Counts(), False),
         (counted(mixed(20, 0.0), throttled=1), True),

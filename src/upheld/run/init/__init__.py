@@ -1,0 +1,1 @@
+"""``upheld init``: begins the contract of a service that nobody here knows."""

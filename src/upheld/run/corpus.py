@@ -8,6 +8,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,12 +31,17 @@ KEPT = 12
 """The first, which is the plainest, and the last, which are the richest."""
 WITHIN = 60.0
 """Seconds for all operations together."""
+LOOKS_UP_EVERY = 0.2
 MODULE = "upheld.run.invent"
 
 
-def corpus(contract: Contract, *, seed: int = 0, folder: Path = FOLDER) -> tuple[Corpus, list[str]]:
-    """Cases by operation, and what has to be said where there are none. Never raises for what the engine does: a load can do
-    without."""
+def corpus(
+    contract: Contract, *, seed: int = 0, folder: Path = FOLDER, stop: threading.Event | None = None
+) -> tuple[Corpus, list[str]]:
+    """Cases by operation, and what has to be said where there are none. ``stop``, set by another thread, ends the engine.
+
+    Never raises for what the engine does: a load can do without.
+    """
     known: dict[str, tuple[Case, ...]] = {}
     lacking: dict[str, tuple[Operation, Path]] = {}
     for operation in contract.operations:
@@ -47,7 +55,9 @@ def corpus(contract: Contract, *, seed: int = 0, folder: Path = FOLDER) -> tuple
             known[operation.label] = cases
     notes: list[str] = []
     if lacking:
-        made, trouble = _invented(contract, [operation for operation, _ in lacking.values()], seed)
+        made, trouble = _invented(
+            contract, [operation for operation, _ in lacking.values()], seed, stop or threading.Event()
+        )
         for label, cases in made.items():
             _write(lacking[label][1], cases)
         known |= made
@@ -77,7 +87,9 @@ def _worth(contract: Contract, operation: Operation) -> bool:
 # -- the engine ----------------------------------------------------------------------------------------------------------
 
 
-def _invented(contract: Contract, operations: list[Operation], seed: int) -> tuple[dict[str, tuple[Case, ...]], str]:
+def _invented(
+    contract: Contract, operations: list[Operation], seed: int, stop: threading.Event
+) -> tuple[dict[str, tuple[Case, ...]], str]:
     """Cases by label, and why some lack."""
     places = [[operation.label, *_place(operation)] for operation in operations]
     job = {"document": contract.document, "seed": seed, "each": EACH, "operations": places}
@@ -88,26 +100,38 @@ def _invented(contract: Contract, operations: list[Operation], seed: int) -> tup
     if storage := cache("hypothesis"):
         environment["HYPOTHESIS_STORAGE_DIRECTORY"] = str(storage)
     command = [sys.executable, "-P", "-m", MODULE]
-    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env=environment, text=True, start_new_session=True, **streams) as process:  # type: ignore[call-overload]
-        trouble = ""
-        try:
-            said, complaints = process.communicate(json.dumps(job, default=str), timeout=WITHIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            said, complaints = process.communicate()
-            trouble = f"the engine took more than {WITHIN:g} s"
+    pipe = subprocess.PIPE
+    with tempfile.TemporaryFile("w+") as told:
+        json.dump(job, told, default=str)
+        told.seek(0)
+        with subprocess.Popen(
+            command, env=environment, text=True, start_new_session=True, stdin=told, stdout=pipe, stderr=pipe
+        ) as process:
+            said, complaints, trouble = _heard(process, stop)
     made: dict[str, tuple[Case, ...]] = {}
     for line in said.splitlines():
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            told = json.loads(line)
-            if "trouble" in told:
-                trouble = trouble or str(told["trouble"])
+            answer = json.loads(line)
+            if "trouble" in answer:
+                trouble = trouble or str(answer["trouble"])
             else:
-                cases = [Case.from_json(case) for case in told["cases"]]
-                made[told["label"]] = tuple(dict.fromkeys((*cases[:1], *cases[1 - KEPT :])))
+                cases = [Case.from_json(case) for case in answer["cases"]]
+                made[answer["label"]] = tuple(dict.fromkeys((*cases[:1], *cases[1 - KEPT :])))
     last = complaints.strip().splitlines()[-1:] or ["it said nothing"]
     return made, trouble or f"the engine ended with status {process.returncode}: {last[0][:200]}"
+
+
+def _heard(process: subprocess.Popen[str], stop: threading.Event) -> tuple[str, str, str]:
+    """Its output, its complaints, and why it was ended; what it had said by then counts."""
+    until = time.monotonic() + WITHIN
+    while True:
+        try:
+            return (*process.communicate(timeout=LOOKS_UP_EVERY), "")
+        except subprocess.TimeoutExpired:
+            if stop.is_set() or time.monotonic() > until:
+                process.kill()
+                why = "it was interrupted" if stop.is_set() else f"the engine took more than {WITHIN:g} s"
+                return (*process.communicate(), why)
 
 
 def _place(operation: Operation) -> tuple[str, str]:

@@ -343,8 +343,7 @@ class Examination:
 
     async def _load(self) -> None:
         from upheld.checks import select
-        from upheld.run.corpus import corpus
-        from upheld.run.pressing import press_on, write_plan
+        from upheld.run.pressing import press_on, unusual, write_plan
         from upheld.run.under_load import UnderLoad
 
         alone = all(promise.check.measure is not None for promise in self.plan.promises)
@@ -358,9 +357,8 @@ class Examination:
             under.count_into(self.watch.coverage)
 
         options, at = self.options, (self.contract, self.raised.running, await self.sessions())
-        cases, notes = await asyncio.to_thread(corpus, self.contract, seed=options.seed or 0)
-        for note in notes:
-            self.note(note)
+        self.step("load: making unusual requests", 0, 0)
+        cases = await unusual(self.contract, options.seed or 0, self.note)
         how: dict[str, Any] = {"seconds": options.load_seconds, "rate": options.load_rate, "seed": self.seed}
         how |= {"corpus": cases, "hear": under.hear}
         if options.save_plan is not None:

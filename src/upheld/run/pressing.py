@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from upheld.check import CannotProve
+from upheld.load.corpus import Corpus
 from upheld.load.run import prepared, run_load, save_plan
+from upheld.run.corpus import corpus
 from upheld.verdict import Listener, LoadRun
 
 if TYPE_CHECKING:
@@ -39,6 +41,19 @@ async def signed_in(contract: Contract, people: People) -> list[Session]:
                     break
                 sessions.append(session)
     return sessions
+
+
+async def unusual(contract: Contract, seed: int, note: Callable[[str], None]) -> Corpus:
+    """Unusual requests for it; ``note`` is told why there are none, where there are none."""
+    stop = threading.Event()
+    try:
+        cases, notes = await asyncio.to_thread(corpus, contract, seed=seed, stop=stop)
+    except asyncio.CancelledError:
+        stop.set()
+        raise
+    for text in notes:
+        note(text)
+    return cases
 
 
 async def press_on(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +73,14 @@ def test_a_damaged_file_is_no_case(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for damage in ("[", "{}x", '[{"query": []}]', '[{"query": [], "headers": [], "body": "{"}]'):
         file.write_text(damage)
         assert corpus(contract, folder=tmp_path)[0] == {}
+
+
+def test_whoever_is_interrupted_waits_for_no_engine() -> None:
+    stop, pipe = threading.Event(), subprocess.PIPE
+    stop.set()
+    endless = "import threading; print('{}', flush=True); threading.Event().wait()"
+    with subprocess.Popen([sys.executable, "-c", endless], text=True, stdout=pipe, stderr=pipe) as engine:
+        said, _, why = module._heard(engine, stop)
+    assert why == "it was interrupted"
+    assert said in ("", "{}\n")
+    assert engine.returncode < 0

@@ -103,6 +103,7 @@ def test_capacity_compare_and_their_json(notes: Notes) -> None:
     assert ended.status == 0, ended.all
     compared = json.loads(Path("c.json").read_text())
     assert compared["schema"] == "upheld.load-compare/1"
+    assert not compared["notes"]
     # Two pairs bound nothing.
     assert compared["answer"] == "not decided"
     assert "more rounds: about" in ended.out

@@ -187,7 +187,7 @@ def _problem(run: LoadRun) -> str:
     if throttled := sum(row.throttled for row in rows):
         return f"{throttled} answers were 429: the limiter was measured"
     # Without an answer there is no latency. What is slow or late is: it strikes both sides.
-    unanswered = [row.name for row in rows if row.p95_ms is None]
+    unanswered = [row.name for row in rows if row.p95_ms is None and row.sent]
     return f"too many requests of {' and '.join(unanswered)} failed" if unanswered else ""
 
 
@@ -205,16 +205,19 @@ def concluded(rounds: Sequence[Round], *, tolerance: float = TOLERANCE, stopped:
     good = {(played.pair, played.side): played.run for played in rounds if not played.problem}
     numbers = sorted({pair for pair, _ in good if all((pair, side) in good for side in Side)})
     both = [
-        tuple({row.latency_class: row for row in classes(good[number, side])} for side in Side) for number in numbers
+        tuple({row.latency_class: row for row in classes(good[number, side]) if row.sent} for side in Side)
+        for number in numbers
     ]
-    names = [name for name in both[0][0] if all(name in rows for pair in both for rows in pair)] if both else []
+    names = list(dict.fromkeys(name for base, candidate in both for name in base if name in candidate))
     # Asked so often, one in twenty would be wrong somewhere by chance.
     alpha = ALPHA / max(1, len(names) * len(QUANTILES))
     ratios = []
     for name in names:
+        # A class that is seldom called may have no request in a short round.
+        rows = [(base[name], candidate[name]) for base, candidate in both if name in base and name in candidate]
         for quantile in QUANTILES:
-            base, candidate = ([_percentile(pair[side][name], quantile) for pair in both] for side in (0, 1))
-            found = ratio(base, candidate, alpha=alpha)
+            values = ([_percentile(row[side], quantile) for row in rows] for side in (0, 1))
+            found = ratio(*values, alpha=alpha)
             if found is not None:
                 ratios.append(_judged(name, quantile, found, alpha, tolerance))
     return Comparison(

@@ -170,6 +170,18 @@ def test_without_a_valid_pair_nothing_is_decided() -> None:
     assert "no pair of valid rounds" in found.told
 
 
+def test_a_class_without_a_request_in_some_round_is_compared_in_the_others() -> None:
+    seldom = row(50.0, 90.0, "auth")
+    silent = row(None, None, "auth", sent=0, ok=0)
+
+    def make(side: Side, number: int) -> LoadRun:
+        return run(row(10.0, 40.0), silent if number in (3, 8) else seldom)
+
+    found = compare(Stage(make), pairs=10)
+    assert {(ratio.latency_class, ratio.pairs) for ratio in found.ratios} == {("crud", 10), ("auth", 8)}
+    assert found.notes == ()
+
+
 def test_slow_is_no_reason_to_leave_a_round_out() -> None:
     slow = run(row(900.0, 4_000.0, verdict="missed"))
     found = compare(Stage(lambda side, number: slow), pairs=8)

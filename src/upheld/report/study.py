@@ -191,7 +191,7 @@ def _capacity(document: dict[str, Any]) -> Study:
 
     def row(step: dict[str, Any]) -> tuple[str, ...]:
         measured = dict(step["p95_ms"])
-        told = (latencies.LOST if measured.get(name) is None else latencies.number(measured[name]) for name in classes)
+        told = ("–" if measured.get(name) is None else latencies.number(measured[name]) for name in classes)
         return (f"{step['rate']:.4g}/s", *told, step["reason"])
 
     def plot(name: str) -> Plot:

@@ -101,7 +101,7 @@ class Renewal:
     value: Text
     """…and its value, with the splice `ACCESS`."""
     first: float
-    """Seconds after the generator's start."""
+    """Seconds after the plan was made, which may be some time before its generators have come together."""
     every: float
     """Seconds from one to the next."""
 
@@ -136,6 +136,8 @@ class Plan:
     keep: int = 0
     """Every so many answered requests of an operation one is kept with its answer, for judging; 0 none."""
     renewals: tuple[Renewal, ...] = ()
+    made: float = 0.0
+    """Seconds since the epoch when it was made."""
 
     def __post_init__(self) -> None:
         for name in ("least", "longest"):

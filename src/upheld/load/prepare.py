@@ -153,7 +153,8 @@ def make_plan(
     demands = [item.demand for item in chosen]
     rates = shares(contract, demands, rate)
     callers = {who for demand in demands for who in demand.callers}
-    kept_up = renewing(contract, [s for s in members.sessions if s.name in callers], warmup + longest, time.time())
+    now = time.time()
+    kept_up = renewing(contract, [s for s in members.sessions if s.name in callers], warmup + longest, now)
     arrivals: Arrivals = "poisson"
     notes: list[str] = []
     if not raised:
@@ -189,6 +190,7 @@ def make_plan(
         users=load.users if load.model == "closed" else 0,
         keep=load.check_every,
         renewals=kept_up.renewals,
+        made=now,
     )
 
 
@@ -259,7 +261,7 @@ def _expected(pressed: Sequence[Pressed], members: Members) -> list[Expected]:
 
 def _likely(expected: Sequence[Expected], least: float, longest: float) -> float:
     """When a run that ends with its last verdict will end, about."""
-    found = needed(expected)
+    found = needed(expected, watched=True)
     whole = max((*found.classes.values(), *found.operations.values()), default=least)
     return min(longest, max(least, float(math.ceil(min(whole, longest)))))
 

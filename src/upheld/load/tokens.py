@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LATEST = 0.8
 """Share of a token's life at which it is renewed at the latest."""
+STARTS_WITHIN = 600.0
+"""Seconds that may pass before the load begins, while workers of other machines come."""
 
 
 @dataclass(slots=True)
@@ -36,34 +38,37 @@ class Renewing:
 def renewing(contract: Contract, sessions: Sequence[Session], until: float, now: float) -> Renewing:
     """What the tokens of these sessions need to last for ``until`` seconds. ``now`` is in seconds since the epoch."""
     found = Renewing()
-    ending = []
-    for session in sessions:
-        span = _life(contract, session, now)
-        if span is not None and session.access and span[0] - span[1] < until:
-            ending.append((session, *span))
+    spans = [(session, *span) for session in sessions if session.access and (span := _life(contract, session, now))]
+    spans = [(session, life, age) for session, life, age in spans if life - age < until + STARTS_WITHIN]
+    ending = [session for session, life, age in spans if life - age < until]
     steps: dict[str, list[Renewal]] = {}
-    for index, (session, life, age) in enumerate(ending):
+    for session, life, age in spans:
         # Those who signed in together do not all come back together.
-        first = LATEST * life * (len(ending) + 1 + index) / (2 * len(ending)) - age
+        share = (len(ending) + 1 + ending.index(session)) / (2 * len(ending)) if session in ending else 1.0
         try:
-            renewal = _renewal(contract, session, first=max(0.0, first), every=LATEST * life)
+            renewal = _renewal(contract, session, first=max(0.0, LATEST * life * share - age), every=LATEST * life)
         except CannotMake as cannot:
-            left = max(0.0, life - age)
-            found.notes.append(
-                f"the access token of {session.name} ends {left:.0f} s after the start and is not renewed: {cannot}; "
-                "what follows would be answered 401"
-            )
+            if session in ending:
+                found.notes.append(_not_renewed(session, max(0.0, life - age), cannot))
             continue
-        steps.setdefault(renewal.operation, []).append(renewal)
         found.renewals += (renewal,)
+        if session in ending:
+            steps.setdefault(renewal.operation, []).append(renewal)
     for label, renewals in steps.items():
         _charge(contract, label, renewals, found)
-    if found.renewals:
-        how = " and ".join(steps)
+    if steps:
+        number = sum(map(len, steps.values()))
         found.notes.append(
-            f"{len(found.renewals)} access tokens are renewed by {how} before they end, off the measured path"
+            f"{number} access tokens are renewed by {' and '.join(steps)} before they end, off the measured path"
         )
     return found
+
+
+def _not_renewed(session: Session, left: float, cannot: CannotMake) -> str:
+    return (
+        f"the access token of {session.name} ends {left:.0f} s after the start and is not renewed: {cannot}; "
+        "what follows would be answered 401"
+    )
 
 
 def by_login(contract: Contract, session: Session) -> Renewal | None:

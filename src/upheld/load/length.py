@@ -13,6 +13,8 @@ from functools import lru_cache
 from statistics import NormalDist, median
 
 from upheld.load.binomial import beta_cdf, surely_beyond, surely_within
+from upheld.load.counts import WINDOW
+from upheld.load.sequential import FEWEST_FAIL, FEWEST_PASS, LEVEL, MARGIN, wealth
 from upheld.load.share import ALPHA
 
 LIKELY = 0.9
@@ -94,8 +96,30 @@ def _chance(n: float, over: float, allowed: float) -> float:
     return beta_cdf(over, high, n - high + 1) if judged(n) else 0.0
 
 
-def needed(expected: Sequence[Expected]) -> Needed:
-    """How long a verdict takes on each class and operation. Operations without requests are left out."""
+@lru_cache(maxsize=256)
+def samples_watched(over: float, quantile: float = 0.95) -> float:
+    """Independent samples with which a run that is watched is likely to have ended; infinite beyond 16 million."""
+    allowed = 1 - quantile
+    margin, n = (MARGIN, FEWEST_PASS * MARGIN) if over < allowed else (1.0, FEWEST_FAIL)
+    # Even with as bad luck as one run in ten has.
+    luck = _NORMAL.inv_cdf(LIKELY) * math.sqrt(over * (1 - over)) * (1 if over < allowed else -1)
+
+    def ends(n: float) -> bool:
+        hits = min(n, max(0.0, over * n + luck * math.sqrt(n)))
+        return wealth(n / margin, hits / margin, allowed, above=over > allowed) >= -math.log(LEVEL)
+
+    while not ends(n):
+        n *= 1.05
+        if n > _MOST:
+            return math.inf
+    return max(n * CAUTION, samples(over, quantile))
+
+
+def needed(expected: Sequence[Expected], *, watched: bool = False) -> Needed:
+    """How long a verdict takes on each class and operation. Operations without requests are left out.
+
+    ``watched``: until a run that ends with its last verdict may end (`upheld.load.sequential`), which takes longer.
+    """
     sent = [item for item in expected if item.rate > 0]
     whole = sum(item.rate for item in sent)
     classes: dict[str, list[Expected]] = {}
@@ -103,17 +127,21 @@ def needed(expected: Sequence[Expected]) -> Needed:
         if item.latency_class:
             classes.setdefault(item.latency_class, []).append(item)
     return Needed(
-        {name: _seconds(members, whole) for name, members in classes.items()},
-        {item.name: _seconds([item], whole) for item in sent},
+        {name: _seconds(members, whole, watched) for name, members in classes.items()},
+        {item.name: _seconds([item], whole, watched) for item in sent},
     )
 
 
-def _seconds(members: Sequence[Expected], whole: float) -> float:
+def _seconds(members: Sequence[Expected], whole: float, watched: bool) -> float:
     rate = sum(item.rate for item in members)
     over = sum(item.rate * item.over for item in members) / rate
     # What comes seldom is further apart than what it would hang together with.
     together = 1 + (TOGETHER - 1) * rate / whole
-    return samples(round(over, 6), members[0].quantile) * together / rate
+    quantile, over = members[0].quantile, round(over, 6)
+    if not watched:
+        return samples(over, quantile) * together / rate
+    least = FEWEST_PASS * MARGIN * WINDOW if over < 1 - quantile else 0.0
+    return max(least, samples_watched(over, quantile) * together / rate)
 
 
 def forecast(expected: Sequence[Expected], seconds: float) -> str:

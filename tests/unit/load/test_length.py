@@ -8,7 +8,8 @@ import random
 import pytest
 from tests.unit.load.queues import LIMIT, Queue
 
-from upheld.load.length import SUPPOSED, TOGETHER, Expected, forecast, needed, samples
+from upheld.load.length import SUPPOSED, TOGETHER, Expected, forecast, needed, samples, samples_watched
+from upheld.load.sequential import DECIDED, Promise, Watch
 from upheld.load.share import ALPHA
 from upheld.load.verdict import MET, Circumstances, Target, judge
 
@@ -91,3 +92,19 @@ def test_a_service_that_is_slow_when_quiet_is_not_expected_to_pass() -> None:
     assert _expected("GET /a", 1, "crud", 10.0).over < 0.001
     assert _expected("GET /a", 1, "crud", 150.0).over > 0.5
     assert _expected("GET /a", 1, "crud", 0.0).over == 0.0001
+
+
+def test_a_run_that_is_watched_is_likely_to_have_ended_by_then() -> None:
+    expected = [_expected("GET /a", 50.0)]
+    seconds = math.ceil(needed(expected, watched=True).operations["GET /a"])
+    assert seconds > needed(expected).operations["GET /a"]
+    chance, ended = random.Random(9), 0
+    for _ in range(30):
+        counts = Queue(0.3, p95=SUPPOSED).run(seconds, chance)
+        ended += Watch([Promise(("GET /a",), 0.05)]).decided({"GET /a": counts}, seconds) == DECIDED
+    assert ended >= 22
+
+
+@pytest.mark.parametrize("over", [0.0001, 0.01, 0.03, 0.07, 0.3])
+def test_watching_takes_longer(over: float) -> None:
+    assert samples_watched(over) > samples(over)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from upheld.load.binomial import clopper_pearson
 from upheld.load.counts import Counts, total
+from upheld.load.machine import Busy, on_this_machine
 from upheld.load.plan import Plan
 from upheld.load.verdict import Circumstances, Target, row
 from upheld.verdict import FailedShare, LatencyRow, LoadRun, LoadWorker
@@ -36,16 +35,18 @@ def load_run(plan: Plan, result: Mapping[str, Any] | None, *, users: int = 1, tr
             noise = None if result.get("noise_ms") is None else float(result["noise_ms"])
             workers = tuple(_worker(name, told) for name, told in result.get("workers", {}).items())
             stopped = str(result["stopped"])
+            crowded = _crowded(result.get("machine"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         trouble, counts, result = trouble or f"the generator's counts are damaged: {error!r}", {}, None
     if result is None:
-        trouble, notes, delay, noise, workers = trouble or LOST, (), None, None, ()
+        trouble, notes, delay, noise, workers, crowded = trouble or LOST, (), None, None, (), ""
     circumstances = Circumstances(
         measured,
         plan.max_error_rate,
         delay_ms=delay or 0.0,
         noise_ms=noise or 0.0,
-        shared=_local(plan.base_url),
+        crowded=crowded,
+        shared=on_this_machine(plan.base_url),
         invalid=trouble,
     )
     return LoadRun(
@@ -65,6 +66,16 @@ def load_run(plan: Plan, result: Mapping[str, Any] | None, *, users: int = 1, tr
     )
 
 
+def _crowded(machine: Mapping[str, float] | None) -> str:
+    busy = Busy(**machine) if machine else None
+    if busy is None or not busy.crowded:
+        return ""
+    return (
+        f"this machine itself is too busy to tell: {busy.others:.0%} of its processors' time went to something else than the "
+        f"service and us, and {busy.idle:.0%} was free"
+    )
+
+
 def _worker(name: str, told: Mapping[str, Any]) -> LoadWorker:
     cpu, wall, delay = (float(told[key]) for key in ("cpu_seconds", "wall_seconds", "delay_ms"))
     return LoadWorker(name=str(name), sent=int(told["sent"]), cpu_seconds=cpu, wall_seconds=wall, delay_ms=delay)
@@ -75,14 +86,6 @@ def _failed(all_of_them: Counts) -> FailedShare:
     broken = (count for kind, count in all_of_them.errors.items() if kind[:1] not in "1234")
     failed = all_of_them.unfinished + sum(broken)
     return FailedShare(all_of_them.samples, failed, *clopper_pearson(failed, all_of_them.samples))
-
-
-def _local(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _rows(plan: Plan, counts: Mapping[str, Counts], circumstances: Circumstances) -> Iterable[LatencyRow]:

@@ -16,9 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from upheld.errors import TargetUnreachable
 from upheld.load import protocol
+from upheld.load.machine import Look, Machine, between, on_this_machine
 from upheld.load.plan import Plan, Secrets
 from upheld.verdict import Listener, Progress
 
@@ -77,13 +79,15 @@ def generate(
         process = stack.enter_context(_Child(folder, "master", ["--headless", *_QUIET, *leads], told, secrets))
         crew = _Crew(stack, folder, secrets, 0 if elsewhere else workers, files[RESULT])
         patience = STARTS_WITHIN + plan.warmup + plan.longest + plan.drain + STOPS_WITHIN
-        trouble = _attend(process, crew, plan, patience + (elsewhere.within if elsewhere else 0), listener, stop)
+        beside = _Beside(plan)
+        patience += elsewhere.within if elsewhere else 0
+        trouble = _attend(process, crew, plan, patience, beside.heard(listener), stop)
         result = protocol.read(files[RESULT]) or {}
         trouble = trouble or str(result.pop("trouble", ""))
         if "operations" not in result:
             ended = f"the generator ended with status {process.status}: {process.last_line()}"
             return None, trouble or (INTERRUPTED if stop.is_set() else ended)
-        return result, trouble
+        return {**result, "machine": beside.told()}, trouble
 
 
 def work(host: str, port: int, secrets: Path | None, stop: threading.Event) -> int:
@@ -185,6 +189,34 @@ class _Child:
         self._errors.seek(max(0, self._errors.tell() - 4096))
         lines = [line.strip() for line in self._errors.read().decode("utf-8", "replace").splitlines() if line.strip()]
         return lines[-1][:300] if lines else "it said nothing"
+
+
+class _Beside:
+    """What else this machine does while a service on it is measured."""
+
+    def __init__(self, plan: Plan) -> None:
+        parts = urlsplit(plan.base_url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._machine = Machine(port) if on_this_machine(plan.base_url) else None
+        self._warmup = plan.warmup
+        self._first: Look | None = None
+        self._last: Look | None = None
+
+    def heard(self, listener: Listener) -> Listener:
+        """Looks whenever the listener is told something of the measured part."""
+
+        def listen(step: Progress) -> None:
+            if self._machine is not None and float(step.data.get("elapsed", 0.0)) >= self._warmup:
+                self._last = self._machine.look()
+                self._first = self._first or self._last
+            listener(step)
+
+        return listen
+
+    def told(self) -> Mapping[str, Any] | None:
+        """For the result; None where it is not known."""
+        busy = between(self._first, self._last)
+        return None if busy is None else busy.to_json()
 
 
 class _Crew:

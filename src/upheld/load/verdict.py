@@ -50,6 +50,8 @@ class Circumstances:
     """99th percentile of how late the generator itself was."""
     noise_ms: float = 0.0
     """95th percentile of what it takes to ask, from here, a service that does nothing."""
+    crowded: str = ""
+    """Why the service may have been kept from working by others on its machine; empty where it was not."""
     shared: bool = False
     """The service runs on the generator's machine, so that what delays one delays the other."""
     invalid: str = ""
@@ -123,6 +125,8 @@ def _missed(counts: Counts, target: Target, circumstances: Circumstances, seen: 
     Our own lateness lengthens a latency on the way out and back, as it does that of a service that does nothing. Where the service shares the machine it is starved as we are,
     and queues behind that; how much nobody can subtract, so that there a busy machine excuses any miss (never a pass).
     """
+    if circumstances.crowded:
+        return INVALID, f"{told}, but {circumstances.crowded}"
     allowed, delay, noise = 1 - target.quantile, circumstances.delay_ms, circumstances.noise_ms
     late = f"the generator was itself {delay:.0f} ms late for one request in a hundred"
     if noise > 2 * delay:

@@ -296,6 +296,7 @@ def code(text: str) -> Iterator[str]:
 
 def test_documents_name_only_commands_and_options_that_exist() -> None:
     from upheld.cli import main
+    from upheld.cli.group import WithCommands
 
     wrong = []
     for file in documents():
@@ -307,6 +308,8 @@ def test_documents_name_only_commands_and_options_that_exist() -> None:
                 if command is None:
                     wrong.append(f"{file.name}: upheld {name}")
                     continue
+                if isinstance(command, WithCommands):
+                    command = command.commands.get(rest.split(maxsplit=1)[0] if rest.strip() else "", command)
                 known = {
                     option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
                 }

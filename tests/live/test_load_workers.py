@@ -111,6 +111,22 @@ def test_a_worker_that_is_killed_makes_the_run_invalid(law: Law) -> None:
     assert served(law) == before
 
 
+def test_stopping_two_workers_keeps_what_both_measured(law: Law) -> None:
+    made, stop = plan(law.url, pressed("/law", 500.0, 100), seconds=60.0, warmup=0.3), threading.Event()
+
+    def enough(step: Progress) -> None:
+        if step.requests > 150:
+            stop.set()
+
+    run, result, _ = pressing(made, workers=2, listener=enough, stop=stop)
+    assert run.valid, run.reason
+    assert run.reason == "interrupted"
+    assert by_path(run)["GET /law"].verdict == "met"
+    assert set(result["workers"]) == {"1", "2"}
+    # What was cut short before its limit tells nothing, and is not counted: at most what was on its way.
+    assert 0 <= served(law) - sent(result) <= result["most_in_flight"]
+
+
 def test_a_worker_without_credentials_is_told(law: Law) -> None:
     made = plan(law.url, pressed("/law", 500.0, 10, identity="nobody"), seconds=2.0)
     run, _, _ = pressing(made, workers=2)

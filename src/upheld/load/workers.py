@@ -74,7 +74,8 @@ class Interim:
         for name, data in told["counts"].items():
             new, known = Counts.from_json(data), self.counts.get(name)
             if known is not None:
-                new.windows = {**known.windows, **new.windows}
+                known.windows.update(new.windows)
+                new.windows = known.windows
             self.counts[name] = new
         self.late = {str(name): [int(window) for window in windows] for name, windows in told["late"].items()}
         self.before = int(told["before"])

@@ -13,6 +13,7 @@ from upheld.load.conductor import BEGINS_IN, SILENT_FOR, Conductor
 from upheld.load.counts import Counts
 from upheld.load.plan import Plan, Secrets, loads
 
+COUNTS = {"GET /a": counted(mixed(100, 0.01), seconds=20.0)}
 MADE = plan(pressed("GET /a"), seconds=20.0, warmup=2.0, drain=3.0)
 
 
@@ -56,17 +57,16 @@ class Worker:
         if self.dead or self.began is None or self.done or self.mute:
             return
         elapsed = self.stage.now - self.began
-        counts = {"GET /a": counted(mixed(100, 0.01), seconds=20.0)}
         if elapsed >= self.told + 1:
             self.told = elapsed
             progress = {"sent": 10, "in_flight": 1, "delay_ms": 2.0, "noise_ms": 1.0}
-            told = workers.Interim().tell(counts, {}, 80, 0.0)
+            told = workers.Interim().tell(COUNTS, {}, 80, 0.0)
             self.say(workers.INTERIM, {"progress": progress, **told})
         if elapsed >= self.until + 0.2:
             self.done = True
             measured = self.until - self.stage.plan.warmup
             for piece in workers.pieces(
-                {**result(self.stage.plan, counts, measured=measured, stopped=self.stopped), "noise_ms": 1.0}
+                {**result(self.stage.plan, COUNTS, measured=measured, stopped=self.stopped), "noise_ms": 1.0}
             ):
                 self.say(workers.RESULT, piece)
 

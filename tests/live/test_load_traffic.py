@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -21,8 +25,11 @@ from upheld.load.plan import Pressed, Template
 from upheld.load.run import run_load
 from upheld.load.templates import secrets_of
 from upheld.load.tokens import renewing
+from upheld.run.examine import Options, press
+from upheld.run.prepare import opened
 from upheld.run.under_load import UnderLoad
 from upheld.run.watch import Watch
+from upheld.verdict import Exit, Verdict
 
 pytestmark = pytest.mark.live
 CONTRACT = Path(__file__).parents[2] / "contracts/reference"
@@ -93,3 +100,56 @@ def _spoilt(exchange: Exchange) -> Exchange:
     if exchange.operation != "GET /api/v1/orders":
         return exchange
     return replace(exchange, response=replace(exchange.response, body=b'{"items": 7}'))
+
+
+class Forgetful(BaseHTTPRequestHandler):
+    """Answers as promised at first. Once it was asked 20 times, every third answer lacks the name."""
+
+    protocol_version = "HTTP/1.1"
+    asked = count()
+
+    def do_GET(self) -> None:
+        number = next(self.asked)
+        body = json.dumps({"id": number} if number > 20 and number % 3 == 0 else {"id": number, "name": "a"}).encode()
+        self.send_response(200 if self.path.startswith("/item") else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_upheld_load_tells_what_breaks_only_under_load(tmp_path: Path) -> None:
+    item = {
+        "type": "object",
+        "required": ["id", "name"],
+        "properties": {"id": {"type": "integer"}, "name": {"type": "string"}},
+    }
+    answer = {"200": {"description": "it", "content": {"application/json": {"schema": item}}}}
+    document = {
+        "openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {"/item": {"get": {"responses": answer}}},
+    }  # fmt: skip
+    (tmp_path / "openapi.yaml").write_text(json.dumps(document))
+    (tmp_path / "upheld.yaml").write_text("upheld: 1\nopenapi: openapi.yaml\nload: {check_every: 1}\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Forgetful) as server:
+        serve = threading.Thread(target=server.serve_forever)
+        serve.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_address[1]}"
+            how = Options(fuzz=False, load_seconds=2.0, load_rate=40.0, seed=1, again="upheld load shop")
+            with opened(tmp_path, url, profiles=("raised",)) as ready:
+                run = press(ready.contract, ready.running, how)
+        finally:
+            server.shutdown()
+            serve.join()
+    told = {result.id: result for result in run.results}
+    found = told["body/response-schema[GET /item]"]
+    assert found.verdict is Verdict.BREACHED
+    assert found.evidence is not None
+    assert "only under load" in found.evidence.actual
+    assert found.evidence.again.startswith("upheld load shop --seconds 2 --rate 40")
+    assert "/item" in found.evidence.curl
+    assert run.exit_status == Exit.BREACHED
+    assert run.coverage["GET /item"]["200"] > 20

@@ -234,6 +234,8 @@ class LoadRun:
     """99th percentile of how late the generator itself was."""
     noise_ms: float | None = None
     """95th percentile of a request that does nothing, asked beside the load: the noise floor; None where it was not measured."""
+    crowded: str = ""
+    """Why the service may have been kept from working by others on its machine; empty where it was not."""
     workers: tuple[LoadWorker, ...] = ()
     """The generator processes, where there was more than one."""
 

@@ -62,6 +62,7 @@ def load_run(plan: Plan, result: Mapping[str, Any] | None, *, users: int = 1, tr
         failed=_failed(total(counts.values())) if counts else None,
         delay_ms=delay,
         noise_ms=noise,
+        crowded=crowded,
         workers=workers,
     )
 

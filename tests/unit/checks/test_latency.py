@@ -94,7 +94,11 @@ def test_a_measurement_knows_the_operation_so_that_a_waiver_reaches_it() -> None
         ),
         (
             load_run(operation_row(over=50, unfinished=50), delay_ms=80.0, failed=FailedShare(3_000, 50, 0.013, 0.021)),
-            "50 requests had no answer in time, on a machine that was itself 80 ms late",
+            "50 requests had no answer in time, and this machine was itself 80 ms late",
+        ),
+        (
+            load_run(operation_row(over=50, unfinished=50), crowded="others", failed=FailedShare(3_000, 50, 0.013, 0.021)),
+            "50 requests had no answer in time, and others",
         ),
         (load_run(operation_row(), rate=90.0, failed=NONE_FAILED), "3000 requests were sent, and 5400 were due"),
         (load_run(operation_row(throttled=200), failed=NONE_FAILED), "200 of 3000 answers were 429"),

@@ -113,7 +113,10 @@ def test_each_generator_process_is_told() -> None:
     told = {"sent": 900, "cpu_seconds": 2.5, "wall_seconds": 61.0, "delay_ms": 3.0}
     run = load_run(PLAN, result(PLAN, COUNTS, noise_ms=1.5, workers={"0": told, "1": told}))
     assert [(worker.name, worker.sent) for worker in run.workers] == [("0", 900), ("1", 900)]
-    assert (run.delay_ms, run.noise_ms) == (1.0, 1.5)
+    assert (run.delay_ms, run.noise_ms, run.crowded) == (1.0, 1.5, "")
+    crowded = load_run(PLAN, result(PLAN, COUNTS, machine={"idle": 0.02, "others": 0.6}))
+    assert crowded.valid
+    assert "this machine itself is too busy" in crowded.crowded
     assert not load_run(PLAN, result(PLAN, COUNTS, workers={"0": {"sent": 1}})).valid
 
 

@@ -14,7 +14,7 @@ a lock that times out or a worker that is killed for its memory shows itself onl
 
 Nothing of its own: it judges what `upheld load`, or `upheld check --load SECONDS`, has counted over all operations. Requests are
 sent by the clock, so that a service that cannot keep up gets no fewer of them. A request that has no answer when the run's patience
-ends counts as an error, unless this machine was late itself.
+ends counts as an error, unless this machine was too busy to tell.
 
 It is a breach when the share is above `max_error_rate` with 95 % certainty, and upheld when it is not above it with 95 % certainty:
 3,000 requests without an error prove 0.1 %. Between the two it is unproven. So it is when answers were 429 (the load was not
@@ -76,10 +76,8 @@ def _outcome(load: LoadRun, contract: Contract) -> Outcome:
         return Unproven("no request was sent")
     share = f"{seen.failed} of {seen.requests} requests ({seen.failed / seen.requests:.2%}) failed"
     never = sum(row.unfinished for row in _operations(load))
-    if seen.low > may and seen.failed - never <= may * seen.requests and (load.delay_ms or 0.0) > LATE_MS:
-        return Unproven(
-            f"{never} requests had no answer in time, on a machine that was itself {load.delay_ms:.0f} ms late"
-        )
+    if seen.low > may and seen.failed - never <= may * seen.requests and (why := _busy(load)):
+        return Unproven(f"{never} requests had no answer in time, and {why}")
     if seen.low > may:
         return Finding(
             sent=f"{seen.requests} requests in {load.seconds:.0f} s, {load.rate:g}/s over all operations",
@@ -97,6 +95,12 @@ def _outcome(load: LoadRun, contract: Contract) -> Outcome:
     enough = math.ceil(math.log(0.05) / math.log1p(-may))
     seconds = math.ceil(load.seconds * enough / seen.requests)
     return Unproven(f"{share}; it takes {enough} to prove {_percent(may)}", f"--seconds {seconds}")
+
+
+def _busy(load: LoadRun) -> str:
+    """Why a missing answer may be this machine's fault."""
+    late = load.delay_ms or 0.0
+    return load.crowded or (f"this machine was itself {late:.0f} ms late" if late > LATE_MS else "")
 
 
 def _not_achieved(load: LoadRun) -> str:

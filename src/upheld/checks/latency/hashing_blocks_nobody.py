@@ -71,7 +71,7 @@ REQUIREMENT = Requirement(
         "Satisfying API requests requires resources such as network bandwidth, CPU, memory, and storage.",
     ),
     catalogue=("PERF-02",),
-    reads=("auth.login", "auth.register", "target.health", "latency.auth"),
+    reads=("auth.login", "auth.register", "target.health"),
     alone=True,
     dear=True,
     cost=55,

@@ -43,7 +43,6 @@ def conclude(examination: Examination) -> Run:
     results = [judge.result(case) for case in cases]
     examination.notes += judge.waivers.idle(zip((case.promise for case in cases), results, strict=True))
     _note_defects(examination)
-    pressed = examination.load.sent if examination.load is not None else 0
     output = "\n".join(part.running.output for part in examination.parts.values() if part.running.output)
     return Run(
         contract=str(examination.contract.folder or examination.contract.name),
@@ -51,14 +50,12 @@ def conclude(examination: Examination) -> Run:
         version=upheld.__version__,
         started=examination.started.isoformat(timespec="seconds"),
         seconds=round(examination.budget.elapsed, 2),
-        requests=examination.budget.sent + pressed,
+        requests=examination.sent,
         seed=examination.seed,
         results=tuple(results),
         notes=tuple(judge.masker(note) for note in dict.fromkeys(examination.notes)),
         coverage={label: dict(sorted(counts.items())) for label, counts in examination.watch.coverage.items()},
-        phases=tuple(
-            (name, seconds, sent + (pressed if name == "load" else 0)) for name, seconds, sent in examination.phases
-        ),
+        phases=tuple(examination.phases),
         load=examination.load,
         stopped=judge.masker(examination.stopped),
         exit_status=int(_exit(examination, results)),

@@ -121,20 +121,25 @@ class Examination:
         """The target that a check is played against."""
         return self.parts.get(check.requirement.profile, self.raised)
 
+    @property
+    def sent(self) -> int:
+        """Requests of the run, those of the load too."""
+        return self.budget.sent + (self.load.sent if self.load else 0)
+
     @contextlib.contextmanager
     def phase(self, name: str, total: int = 0) -> Iterator[None]:
         """Tell that a phase begins, and account for it when it ends."""
-        began, sent = self.budget.elapsed, self.budget.sent
-        self.listener(Progress("phase", name, 0, total, self.budget.sent))
+        began, sent = self.budget.elapsed, self.sent
+        self.listener(Progress("phase", name, 0, total, self.sent))
         try:
             yield
         finally:
             self.step(name, total, total)
-            self.phases.append((name, round(self.budget.elapsed - began, 2), self.budget.sent - sent))
+            self.phases.append((name, round(self.budget.elapsed - began, 2), self.sent - sent))
 
     def step(self, text: str, done: int, total: int) -> None:
         self._shown = (text, done, total)
-        self.listener(Progress("step", text, done, total, self.budget.sent))
+        self.listener(Progress("step", text, done, total, self.sent))
 
     async def tell_waits(self) -> None:
         """While it waits for quotas, tell each second for how long, and how long all that is played will take."""
@@ -144,7 +149,7 @@ class Examination:
             if told and self._shown[2]:
                 _, done, total = self._shown
                 left = self._time_left()
-                self.listener(Progress("step", told, done, total, self.budget.sent, seconds_left=left))
+                self.listener(Progress("step", told, done, total, self.sent, seconds_left=left))
 
     def _time_left(self) -> float | None:
         """As long again for each request as until now; None as long as that says little."""

@@ -128,7 +128,8 @@ def _notes(plan: Plan, result: Mapping[str, Any]) -> Iterable[str]:
         yield f"the generator used {busy / wall:.0%} of a processor; it may not manage a higher rate"
     yield from _renewed(plan, result.get("renewals", {}))
     for name, lacking in result["starved"].items():
-        yield f"{name}: {lacking} requests were not sent, because nothing was left for them to use up"
+        what = "request was" if lacking == 1 else "requests were"
+        yield f"{name}: {lacking} {what} not sent, because nothing was left to use up"
 
 
 def _renewed(plan: Plan, told: Mapping[str, Any]) -> Iterable[str]:

@@ -81,6 +81,9 @@ def test_a_profile_a_closed_model_and_markdown(notes: Notes) -> None:
     Path("smoke.yaml").write_text("load: {rate: 40/s, duration: 2s}\n")
     ended = run("load", shop, "--profile", "smoke.yaml", "--users", "3", "--markdown", "summary.md", "--report", "out")
     assert ended.status in (0, 1), ended.all
+    # What will be sent is said before the start.
+    said = ended.out.index("3 users who wait for answers, for 2 s")
+    assert said < ended.out.index("load: done")
     load = ended.report["load"]
     assert (load["model"], load["users"]) == ("closed", 3)
     assert load["seconds"] == pytest.approx(2.0, abs=0.5)

@@ -157,6 +157,13 @@ class Plan:
         return tuple(dict.fromkeys(name for name in (*used, *made) if name and name != MAKER))
 
     @property
+    def told(self) -> str:
+        """What will be sent, in a sentence."""
+        who = f"{self.users} users who wait for answers" if self.model == "closed" else "by the clock"
+        length = f"{self.longest:g} s" if self.least == self.longest else f"{self.least:g} to {self.longest:g} s"
+        return f"{len(self.operations)} operations at {self.rate:.3g}/s, {who}, for {length} after {self.warmup:.3g} s of warm-up"
+
+    @property
     def digest(self) -> str:
         """Tells two plans apart, and that a result belongs to this one."""
         return hashlib.sha256(self.dumps().encode()).hexdigest()[:16]

@@ -19,7 +19,7 @@ from upheld.load.outcome import load_run
 from upheld.load.plan import Plan, Secrets
 from upheld.load.prepare import Length, prepared
 from upheld.load.process import Elsewhere, generate, work
-from upheld.verdict import Listener, LoadRun, silent
+from upheld.verdict import Listener, LoadRun, Progress, silent
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
@@ -75,6 +75,8 @@ def run_load(
             return load_run(plan, None, users=users, trouble="no operation of the contract can be pressed on")
         if closed_users:
             plan = replace(plan, model="closed", users=closed_users)
+        for line in (plan.told, *plan.notes):
+            listener(Progress("note", line))
         result, trouble = generate(
             plan, secrets, listener, stop, workers=workers, elsewhere=elsewhere, metrics_port=metrics_port
         )

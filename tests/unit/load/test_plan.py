@@ -130,6 +130,13 @@ def test_a_plan_says_whose_secrets_it_needs() -> None:
     assert list(missing_secrets(made, {"alice": {}})) == ["bob", "carol"]
 
 
+def test_a_plan_says_what_it_will_send() -> None:
+    made = plan(pressed("GET /a", rate=10.0), pressed("GET /b", rate=2.5), seconds=60.0, warmup=5.0)
+    assert made.told == "2 operations at 12.5/s, by the clock, for 60 s after 5 s of warm-up"
+    waiting = plan(seconds=300.0, least=10.0, longest=300.0, model="closed", users=4)
+    assert "4 users who wait for answers, for 10 to 300 s" in waiting.told
+
+
 @given(st.lists(st.sampled_from(["q7zk4v9x2m1w", "Q7ZK4V9X2M1W", "upheldmember5x8c", "a", '"', "7"]), max_size=8))
 def test_marks_become_splices(pieces: list[str]) -> None:
     marked = "".join(pieces)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.live.apps.notes import Notes
-from tests.live.calls import contract, run
+from tests.live.calls import contract, run, start
+from tests.live.loading import free_port
 
 pytestmark = pytest.mark.live
 
@@ -42,6 +45,8 @@ def notes() -> Iterator[Notes]:
         ("--worker 127.0.0.1 one", "only --secrets goes with it"),
         ("--secrets one/upheld.yaml", "--secrets are for --worker"),
         ("--save-plan plan.json --workers 2", "--save-plan presses on nothing"),
+        ("one --ui --workers 2", "--ui shows one load of one contract"),
+        ("one two --ui", "--ui shows one load of one contract"),
         ("one two --junit x.xml", "hold one report, and there are 2 contracts"),
         ("--profile one/upheld.yaml", "a profile has one key, load"),
         ("--profile odd.yaml", "odd.yaml:2: unknown key 'duratoin' in load; did you mean 'duration'?"),
@@ -88,6 +93,28 @@ def test_a_profile_a_closed_model_and_markdown(notes: Notes) -> None:
     assert (load["model"], load["users"]) == ("closed", 3)
     assert load["seconds"] == pytest.approx(2.0, abs=0.5)
     assert "closed" in Path("summary.md").read_text()
+
+
+def test_the_web_interface_shows_the_load_and_its_verdict(notes: Notes, tmp_path: Path) -> None:
+    contract(tmp_path / "shop", target=notes.url)
+    port = free_port()
+    words = ("shop", "--ui", "--ui-port", port, "--seconds", "1", "--rate", "30")
+    process = start("load", *words, cwd=tmp_path)
+    try:
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        assert any(f"http://127.0.0.1:{port} shows it" in line for line in lines)
+        # Locust logs the verdicts of the plan when it is done; its interface stays.
+        assert any("class crud" in line for line in lines)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats/requests", timeout=10) as answer:
+            assert any("/notes" in row["name"] for row in json.load(answer)["stats"])
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            process.kill()
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2)
 
 
 def test_capacity_compare_and_their_json(notes: Notes) -> None:

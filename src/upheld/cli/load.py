@@ -82,6 +82,8 @@ def _address(text: str) -> tuple[str, int]:
     "--secrets", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The credentials for --worker."
 )
 @click.option("--metrics-port", type=click.IntRange(1, 65535), help="Tell the counts to Prometheus here while it runs.")
+@click.option("--ui", is_flag=True, help="Show Locust's web interface while it runs, and stay until Ctrl-C.")
+@click.option("--ui-port", type=click.IntRange(1, 65535), default=8089, show_default=True, help="Its port on loopback.")
 @click.option("--seed", type=int, help="Seed of the schedule.")
 @click.option(
     "--save-plan",
@@ -106,6 +108,8 @@ def load(
     worker: tuple[str, int] | None,
     secrets: Path | None,
     metrics_port: int | None,
+    ui: bool,
+    ui_port: int,
     seed: int | None,
     save_plan: Path | None,
     reports: Reports,
@@ -131,6 +135,8 @@ def load(
     paths = options.found(contracts)
     if master is not None and len(paths) > 1:
         raise UsageError(f"--master leads one load, and there are {len(paths)} contracts: name one of them")
+    if ui:
+        sys.exit(_show(paths, target, allow_host, how, seed or 0, ui_port))
     sys.exit(_press(paths, reports, target, allow_host, how, seed, save_plan, named=bool(contracts) or len(paths) > 1))
 
 
@@ -189,6 +195,24 @@ def _work(host: str, port: int, secrets: Path | None) -> int:
 
     click.echo(f"a worker of {host}:{port} (Ctrl-C ends it)", err=True)
     return work(host, port, secrets, threading.Event())
+
+
+def _show(paths: list[Path], target: str | None, allow_host: tuple[str, ...], how: How, seed: int, port: int) -> int:
+    """Locust's web interface, with the plan of this contract behind it."""
+    from upheld.load.web import serve
+    from upheld.run.site import site
+    from upheld.targets import ports
+    from upheld.verdict import silent
+
+    if len(paths) > 1 or how.workers or how.master or how.metrics_port:
+        raise UsageError("--ui shows one load of one contract that this machine makes: leave workers and ports out")
+    if not ports.is_free(port):
+        raise UsageError(f"port {port} is taken by another process; --ui-port names another one")
+    with site(paths[0], target, allow_hosts=allow_host, listener=silent, seed=seed) as place:
+        place.contract = how.of(place.contract)
+        with place.prepared(seconds=how.seconds, rate=how.rate, seed=seed) as (plan, secrets):
+            click.echo(f"{plan.told}; http://127.0.0.1:{port} shows it, Ctrl-C ends it", err=True)
+            return serve(plan, secrets, port)
 
 
 def _press(

@@ -112,6 +112,10 @@ def _show(begun: Beginning, screen: Console) -> None:
         f"[bold]{escape(one_line(begun.document.title or begun.folder.name))}[/]: {len(contract.operations)} operations"
     )
     say(f"the document is that of {begun.document.where}; {begun.sent} GETs were sent")
+    if begun.document.mended:
+        say(
+            f"it refers to {', '.join(begun.document.mended)} and does not have them: written as schemas that take anything"
+        )
     if contract.inferences:
         screen.print("\n[bold]Read from the document[/]")
     families = [found for found in contract.inferences if found.key.startswith("resource ")]

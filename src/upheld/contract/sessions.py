@@ -318,16 +318,22 @@ class SessionFinder:
                     if plain in PASSWORD or name in needed:
                         body[name] = "$password"
                 elif plain in REFRESH:
-                    body[name] = "$refresh"
+                    # A login that asks whether a refresh token is wanted.
+                    asks = any("boolean" in shapes.types(branch) for branch in shapes.branches(self.schemas, value))
+                    body[name] = True if asks else "$refresh"
                 elif plain == "grant_type":
                     body[name] = "refresh_token" if not user else "password"
                 elif user.startswith(here + "/"):
                     body[name] = fill(value, here)
-                elif name in needed:
+                elif name in needed or (not needed and not register and self._is_choice(value)):
+                    # Where nothing is said to be required, a choice between few values is rather needed than not.
                     body[name] = self._other(name, value, is_email=here == email, register=register)
             return body
 
         return fill(schema, "")
+
+    def _is_choice(self, schema: JsonSchema) -> bool:
+        return any("enum" in branch for branch in shapes.branches(self.schemas, schema))
 
     def _other(self, name: str, schema: JsonSchema, *, is_email: bool, register: bool) -> Any:
         from upheld.contract.example import Maker

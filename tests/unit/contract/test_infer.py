@@ -59,6 +59,20 @@ CLASSIC = {
 }
 
 
+def test_a_login_of_which_nothing_is_said_to_be_required() -> None:
+    # Flask-AppBuilder's: it answers 400 without a provider, and its refresh is a question.
+    members = fields(
+        "username",
+        "password",
+        provider={"enum": ["db", "ldap"], "example": "db", "type": "string"},
+        refresh={"type": "boolean"},
+        required=(),
+    )
+    made = contract({"/login": {"post": operation(requestBody=body(members))}})
+    assert made.auth.login
+    assert made.auth.login.body == {"username": "$user", "password": "$password", "provider": "db", "refresh": True}
+
+
 def test_the_classic_four() -> None:
     made = contract(CLASSIC, components=BEARER)
     auth = made.auth

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from upheld.contract.openapi import version
-from upheld.contract.references import FILES, bundle
+from upheld.contract.references import FILES, bundle, walk
 from upheld.contract.source import Located, read
 from upheld.errors import ContractError, Place, SetupError
 from upheld.exchange import Response
@@ -41,6 +41,8 @@ class Document:
     """Its path on the service; None for a file, and where it asks for credentials."""
     in_place: bool = False
     """It lies in the folder of the contract already."""
+    mended: tuple[str, ...] = ()
+    """Schemas that it refers to and does not have; `text` has them, and they take anything."""
     address: str | None = None
     """The service's address: of the URL, else the document's first server where that is absolute."""
 
@@ -68,9 +70,10 @@ def from_file(path: Path, folder: Path | None = None) -> Document:
     address = _server(located.value)
     if folder is not None and path.parent.resolve() == folder.resolve():
         return Document(data.decode("utf-8-sig"), str(path), in_place=True, address=address)
+    mended = _mend(located)
     bundle(located, path.parent)
-    bundled = FILES in located.value
-    return Document(as_yaml(None if bundled else data, located.value), str(path), address=address)
+    changed = bool(mended) or FILES in located.value
+    return Document(as_yaml(None if changed else data, located.value), str(path), mended=mended, address=address)
 
 
 def from_service(visitor: Visitor, url: str, fields: Mapping[str, str]) -> Document:
@@ -98,7 +101,9 @@ def from_service(visitor: Visitor, url: str, fields: Mapping[str, str]) -> Docum
             unusable = unusable or error
             continue
         served = None if fields else candidate[0].removeprefix(visitor.origin)
-        return Document(as_yaml(answer.body, value.value), candidate[0], served, address=visitor.origin)
+        mended = _mend(value)
+        text = as_yaml(None if mended else answer.body, value.value)
+        return Document(text, candidate[0], served, mended=mended, address=visitor.origin)
     if unusable is not None:
         raise unusable
     paths = ", ".join(dict.fromkeys(place.removeprefix(visitor.origin) or "/" for place in asked))
@@ -150,6 +155,19 @@ def _document(answer: Response, where: str) -> Located | None:
         return None
     is_one = isinstance(located.value, dict) and ("openapi" in located.value or "swagger" in located.value)
     return located if is_one else None
+
+
+def _mend(located: Located) -> tuple[str, ...]:
+    """Puts in the schemas that are referred to and not there, which generators of documents leave out."""
+    components = located.value.get("components")
+    schemas = components.get("schemas") if isinstance(components, dict) else None
+    if not isinstance(schemas, dict):
+        return ()
+    named = (re.fullmatch(r"#/components/schemas/([\w.-]+)", str(node.get("$ref"))) for node, _ in walk(located))
+    missing = dict.fromkeys(found[1] for found in named if found and found[1] not in schemas)
+    for name in missing:
+        schemas[name] = {"description": "The document refers to this schema and does not have it."}
+    return tuple(missing)
 
 
 def _server(document: Mapping[str, Any]) -> str | None:

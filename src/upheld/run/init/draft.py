@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 WIDTH = 118
 MOST = 12
 """Lines of one kind that are worth reading here; `upheld plan` has them all."""
-_COMPLEX = frozenset({"report", "reports", "search", "statistics", "stats", "analytics", "export", "summary", "aggregate",
-                      "dashboard", "metrics"})  # fmt: skip
+_COMPLEX = frozenset({"report", "reports", "search", "statistics", "stats", "analytics", "export", "aggregate"})
+# fmt: skip
 _SECTIONS = ("errors", "auth", "rate_limits", "rate_limit", "caching", "cors", "idempotency")
 
 

@@ -149,7 +149,8 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "openapi": "the reader of the file",
         "extends": "the reader of the file",
         "target": "whatever starts or finds the service",
-        "target.served_spec": "the reader of the file",
+        "target.served_spec": "the reader of the file, `upheld diff`",
+        "target.base_ref": "`upheld diff`",
         "roles": "sign-in, load",
         "auth.scheme": "sign-in",
         "auth.register": "sign-in",
@@ -177,7 +178,6 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
 
 NOT_YET = frozenset(
     {
-        "target.base_ref",
         "target.compose",
         "auth.logout.revokes",
         "auth.enumeration.register",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from upheld.cli import baseline, capacity, catalogue, check, compare, init, load, plan, serve, soak, wfc
+from upheld.cli import baseline, capacity, catalogue, check, compare, diff, init, load, plan, serve, soak, wfc
 from upheld.cli.group import main
 
 for _command in (
     check.check,
     baseline.baseline,
     plan.plan,
+    diff.diff,
     catalogue.list_,
     catalogue.explain,
     init.init,

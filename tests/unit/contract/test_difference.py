@@ -37,6 +37,11 @@ def found(mine: Schema, theirs: Schema, components: Schema | None = None) -> lis
         ({"oneOf": [{"type": "string"}, {"type": "integer"}]}, {"anyOf": [{"type": "integer"}, {"type": "string"}]}),
         ({"type": "string", "description": "a", "example": "b", "default": "c"}, {"type": "string"}),
         ({"$ref": "#/components/schemas/Tree"}, {"$ref": "#/components/schemas/Tree"}),
+        ({"anyOf": [{"type": "string"}, {"type": "integer"}]}, {"type": ["integer", "string"]}),
+        (
+            {"anyOf": [{"type": "string", "maxLength": 3}, {"type": "integer"}]},
+            {"oneOf": [{"type": "integer"}, {"maxLength": 3, "type": "string"}]},
+        ),
     ],
 )
 def test_the_same_in_other_words(mine: Schema, theirs: Schema) -> None:
@@ -63,7 +68,12 @@ def test_the_same_in_other_words(mine: Schema, theirs: Schema) -> None:
         ({"type": "object", "required": ["a"]}, {"type": "object"}, "required ['a'] → none"),
         ({"type": "object", "properties": {"a": {}}}, {"type": "object"}, "property a is missing"),
         ({"type": "array", "items": {"type": "string"}}, {"type": "array"}, "items: type string → none"),
-        ({"anyOf": [{"type": "string"}, {"type": "integer"}]}, {"type": "string"}, "2 alternatives → 0"),
+        ({"anyOf": [{"type": "string"}, {"type": "integer"}]}, {"type": "string"}, "type integer or string → string"),
+        (
+            {"anyOf": [{"type": "string", "maxLength": 3}, {"type": "integer"}]},
+            {"type": "string", "maxLength": 3},
+            "2 alternatives → 0",
+        ),
     ],
 )
 def test_what_binds_is_told(mine: Schema, theirs: Schema, told: str) -> None:

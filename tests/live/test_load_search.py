@@ -33,7 +33,7 @@ def test_the_capacity_of_a_queue_is_its_service_time(law: Law) -> None:
         made = plan(law.url, pressed("/queue", 400.0, rate), seconds=4.0, warmup=0.5, drain=1.0)
         return pressing(made)[0]
 
-    found = search(play, first=20.0, most=400.0, left=lambda: math.inf, lasts=1.0, resolution=0.5)
+    found = search(play, first=20.0, most=400.0, left=lambda: math.inf, lasts=lambda rate: 1.0, resolution=0.5)
     steps = [(step.rate, step.found, step.reason) for step in found.steps]
     # More than the queue can serve is never kept, however busy this machine is.
     assert found.low is None or found.low <= 40.0, steps

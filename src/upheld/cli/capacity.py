@@ -22,7 +22,13 @@ BESIDE = 5.0
 
 @click.command()
 @options.target
-@click.option("--seconds", type=click.FloatRange(2), default=15.0, show_default=True, help="Length of each step.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(2),
+    default=15.0,
+    show_default=True,
+    help="Length of a step; longer at low rates.",
+)
 @click.option(
     "--from", "first", type=click.FloatRange(0.5), help="Rate to begin with [the contract's load.rate, or 10]."
 )
@@ -48,7 +54,7 @@ def capacity(
     The rate is doubled until a class misses its target, then the gap is halved until its ends are within a tenth of each other.
     Each step is a load run, judged as `upheld load` judges.
     """
-    from upheld.load.capacity import search
+    from upheld.load.capacity import search, step_length
     from upheld.report.live import live
     from upheld.run.site import added, site
 
@@ -68,7 +74,7 @@ def capacity(
 
         def play(rate: float) -> LoadRun:
             listener(Progress("phase", f"load, {rate:.4g}/s"))
-            return place.press(rate=rate, seconds=seconds, seed=seed)
+            return place.press(rate=rate, seconds=step_length(seconds, rate), seed=seed)
 
         def tell(step: Step) -> None:
             listener(Progress("note", f"{step.rate:.4g}/s: {step.found}" + (f"; {step.reason}" if step.reason else "")))
@@ -78,7 +84,7 @@ def capacity(
             first=begin,
             most=max_rate,
             left=lambda: began + budget - time.monotonic(),
-            lasts=seconds * 7 / 6 + BESIDE,
+            lasts=lambda rate: step_length(seconds, rate) * 7 / 6 + BESIDE,
             told=tell,
         )
     files.write({"target": place.name, "seed": seed, "seconds": seconds, **found.to_json()})

@@ -24,6 +24,7 @@ LOWEST = 0.5
 """Requests a second below which no rate is tried."""
 FEW = 300
 """Requests below which an undecided class may merely have had too few."""
+LONGER = 4.0
 TRIES = 2
 """How often a step that could not be judged is played."""
 
@@ -149,11 +150,11 @@ def search(
     first: float,
     most: float,
     left: Callable[[], float],
-    lasts: float,
+    lasts: Callable[[float], float],
     resolution: float = RESOLUTION,
     told: Callable[[Step], object] = lambda step: None,
 ) -> Capacity:
-    """Try rates from ``first`` on, at most ``most``, as long as a step of ``lasts`` seconds fits into the seconds that are ``left()``.
+    """Try rates from ``first`` on, at most ``most``, as long as a step, which ``lasts(rate)`` seconds, fits into the seconds that are ``left()``.
 
     ``told`` hears each step. A run that was interrupted ends the search, and so does a target that is lost after the first step.
     Raises what ``play`` raises.
@@ -178,7 +179,7 @@ def search(
                 f"the rate limits of the contract allow no more than {planned:.3g}/s; start it with raised limits"
             )
         for _ in range(TRIES):
-            if left() < lasts:
+            if left() < lasts(rate):
                 return done("the seconds of its budget are spent" if steps else "its budget is shorter than one step")
             try:
                 run = play(rate)
@@ -204,6 +205,11 @@ def search(
     if bounds.kept is None:
         return done("no lower rate is tried")
     return done(f"no higher rate was allowed than {most:.3g}/s" if bounds.broken is None else "")
+
+
+def step_length(seconds: float, rate: float) -> float:
+    """Seconds of a step: longer at a low rate, so that a verdict can be had there too, up to `LONGER` times."""
+    return min(LONGER * seconds, max(seconds, FEW / rate))
 
 
 def _bounded(steps: list[Step]) -> bool:

@@ -275,8 +275,9 @@ def _overall(answers: Sequence[Answer]) -> Answer:
 def _notes(rounds: Sequence[Round], counted: Sequence[int]) -> Iterable[str]:
     for number in sorted({played.pair for played in rounds} - set(counted)):
         mine = [played for played in rounds if played.pair == number and played.problem]
-        if mine:
-            yield f"pair {number + 1} does not count: {mine[-1].side}, played {len(mine)} times: {mine[-1].problem}"
+        if mine and not _interrupted(mine[-1].run):
+            times = "once" if len(mine) == 1 else f"{len(mine)} times"
+            yield f"pair {number + 1} does not count: {mine[-1].side}, played {times}: {mine[-1].problem}"
     if repeated := sum(bool(played.problem) for played in rounds if played.pair in counted):
         yield f"{repeated} invalid {'rounds were' if repeated > 1 else 'round was'} played again"
     for side in Side:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from upheld.errors import TargetUnreachable
-from upheld.load.capacity import Capacity, Found, Step, judged, search
+from upheld.load.capacity import Capacity, Found, Step, judged, search, step_length
 from upheld.verdict import LatencyRow, LoadRun
 
 
@@ -43,7 +43,7 @@ def service(
 
 
 def searched(play: Callable[[float], LoadRun], first: float = 10.0, most: float = 10_000.0, **how: Any) -> Capacity:
-    return search(play, first=first, most=most, **{"left": lambda: math.inf, "lasts": 10.0, **how})
+    return search(play, first=first, most=most, **{"left": lambda: math.inf, "lasts": lambda rate: 10.0, **how})
 
 
 @pytest.mark.parametrize("capacity", [0.9, 7.0, 10.0, 140.0, 3_000.0])
@@ -98,6 +98,10 @@ def test_no_step_begins_that_does_not_fit_into_the_budget() -> None:
     assert (found.low, found.high) == (40.0, None)
     assert "budget are spent" in found.told
     assert "shorter than one step" in searched(service(100.0), left=lambda: 1.0).told
+
+
+def test_a_step_at_a_low_rate_is_longer() -> None:
+    assert [step_length(15.0, rate) for rate in (100.0, 20.0, 10.0, 1.0)] == [15.0, 15.0, 30.0, 60.0]
 
 
 LATE = "class crud", "invalid"

@@ -28,6 +28,8 @@ TOGETHER = 3.5
 """Design effect of all requests together: that of a queue at a third of its capacity."""
 CAUTION = 1.6
 """By how much the design effect is overrated, on the safe side, in nine of ten runs."""
+HOPELESS = 64.0
+"""So many times the length of the run nobody waits."""
 _MOST = 2.0**24
 _NORMAL = NormalDist()
 
@@ -154,13 +156,14 @@ def forecast(expected: Sequence[Expected], seconds: float) -> str:
     tried = all(item.quiet_ms for item in expected if item.rate > 0)
     known = f"{SLOWER:g} times as slow as the quiet service" if tried else f"a p95 at {SUPPOSED:.0%} of the limit"
     said = f"in {seconds:g} s a verdict is likely (90%) on {' and on '.join(parts)}, supposing {known}"
-    rates = {item.name: item.rate for item in expected}
-    slow = max(found.operations, key=lambda name: found.operations[name])
-    longest = max((*found.classes.values(), *found.operations.values()))
-    if longest > seconds and math.isfinite(longest):
-        said += f"; about {_rounded(longest):g} s would do for all ({slow} takes longest, at {rates[slow]:.2g}/s)"
-    elif longest > seconds:
-        near = [name for name, took in found.operations.items() if math.isinf(took)]
+    near = [name for name, took in found.operations.items() if took > HOPELESS * seconds]
+    others = {name: took for name, took in found.operations.items() if name not in near}
+    if others and max(others.values()) > seconds:
+        slow = max(others, key=lambda name: others[name])
+        rate = next(item.rate for item in expected if item.name == slow)
+        whom = "the others" if near else "all"
+        said += f"; about {_rounded(others[slow]):g} s would do for {whom} ({slow} takes longest, at {rate:.2g}/s)"
+    if near:
         said += f"; {', '.join(near[:3])}{' and others' if len(near) > 3 else ''} may be too near to the limit for any"
     return said
 

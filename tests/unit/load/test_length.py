@@ -72,6 +72,11 @@ def test_a_class_is_decided_before_its_operations_and_a_slow_one_last() -> None:
         ([_expected("GET /a", 50), _expected("GET /b", 50)], 1, "on no class and on none of 2 operations"),
         ([_expected("GET /a", 50, "crud", 2.0, 3.0)], 60, "supposing 1.5 times as slow as the quiet service"),
         ([_expected("GET /a", 50, "crud", 49.65)], 60, "; GET /a may be too near to the limit for any"),
+        (
+            [_expected("GET /a", 50, "crud", 49.65), _expected("GET /b", 1, "crud", 5.0)],
+            60,
+            "s would do for the others (GET /b",
+        ),
         ([_expected("GET /own", 50, "")], 600, "likely (90%) on the one operation, supposing"),
     ],
 )

@@ -29,7 +29,7 @@ class Client:
     def __init__(self, base_url: str, request_event: Any) -> None:
         self._session: Any = FastHttpSession(
             base_url=base_url,
-            request_event=request_event,
+            request_event=_Relay(request_event),
             user=None,
             insecure=False,
             concurrency=CONNECTIONS,
@@ -54,13 +54,22 @@ class Client:
         return self._send(method, path, headers, body, label) if answer.error == "HTTPConnectionClosed" else answer
 
     def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, label: str) -> Answer:
-        with self._session.request(
-            method, path, name=label, data=body, headers=headers, catch_response=True
-        ) as response:
-            broken = response.request_meta["exception"]
-            if broken is not None and not isinstance(broken, LocustBadStatusCode):
-                return Answer(0, type(broken).__name__)
-            return Answer(response.status_code, body=response.content or b"", headers=response.headers or {})
+        response = self._session.request(method, path, name=label, data=body, headers=headers)
+        broken = response.broken
+        if broken is not None and not isinstance(broken, LocustBadStatusCode):
+            return Answer(0, type(broken).__name__)
+        return Answer(response.status_code, "", response.content or b"", response.headers or {})
+
+
+class _Relay:
+    """Passes Locust's event of a request on, and leaves with the response what was wrong with it."""
+
+    def __init__(self, event: Any) -> None:
+        self._event = event
+
+    def fire(self, **meta: Any) -> None:
+        meta["response"].broken = meta["exception"]
+        self._event.fire(**meta)
 
 
 class NullService:

@@ -79,6 +79,8 @@ def _read_secrets() -> Secrets | None:
 
 _plan, _secrets = _read_plan(), _read_secrets()
 gc.freeze()
+# Every spawn would look at the stack.
+gevent.config.track_greenlet_tree = False
 _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(_hard, max(_soft, CONNECTIONS + 200)), _hard))
 

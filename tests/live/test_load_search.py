@@ -29,11 +29,11 @@ def law() -> Iterator[Law]:
 def test_the_capacity_of_a_queue_is_its_service_time(law: Law) -> None:
     """25 ms each, one after the other: 40 a second, less what bursts need to stay within 400 ms."""
 
-    def play(rate: float) -> LoadRun:
+    def play(rate: float, attempt: int) -> LoadRun:
         made = plan(law.url, pressed("/queue", 400.0, rate), seconds=4.0, warmup=0.5, drain=1.0)
         return pressing(made)[0]
 
-    found = search(play, first=20.0, most=400.0, left=lambda: math.inf, lasts=lambda rate: 1.0, resolution=0.5)
+    found = search(play, first=20.0, most=400.0, left=lambda: math.inf, lasts=lambda rate, attempt: 1.0, resolution=0.5)
     steps = [(step.rate, step.found, step.reason) for step in found.steps]
     # More than the queue can serve is never kept, however busy this machine is.
     assert found.low is None or found.low <= 40.0, steps

@@ -27,7 +27,7 @@ BESIDE = 5.0
     type=click.FloatRange(2),
     default=15.0,
     show_default=True,
-    help="Length of a step; longer at low rates.",
+    help="Length of a step; longer at low rates, and again where it decides nothing.",
 )
 @click.option(
     "--from", "first", type=click.FloatRange(0.5), help="Rate to begin with [the contract's load.rate, or 10]."
@@ -72,9 +72,9 @@ def capacity(
             )
         )
 
-        def play(rate: float) -> LoadRun:
-            listener(Progress("phase", f"load, {rate:.4g}/s"))
-            return place.press(rate=rate, seconds=step_length(seconds, rate), seed=seed)
+        def play(rate: float, attempt: int) -> LoadRun:
+            listener(Progress("phase", f"load, {rate:.4g}/s{', again and longer' if attempt else ''}"))
+            return place.press(rate=rate, seconds=step_length(seconds, rate, attempt), seed=seed + attempt)
 
         def tell(step: Step) -> None:
             listener(Progress("note", f"{step.rate:.4g}/s: {step.found}" + (f"; {step.reason}" if step.reason else "")))
@@ -84,7 +84,7 @@ def capacity(
             first=begin,
             most=max_rate,
             left=lambda: began + budget - time.monotonic(),
-            lasts=lambda rate: step_length(seconds, rate) * 7 / 6 + BESIDE,
+            lasts=lambda rate, attempt: step_length(seconds, rate, attempt) * 7 / 6 + BESIDE,
             told=tell,
         )
     files.write({"target": place.name, "seed": seed, "seconds": seconds, **found.to_json()})

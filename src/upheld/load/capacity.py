@@ -25,11 +25,11 @@ LOWEST = 0.5
 FEW = 300
 """Requests below which an undecided class may merely have had too few."""
 LONGER = 4.0
-TRIES = 2
-"""How often a step that could not be judged is played."""
+ATTEMPTS = 2
+"""How often a step without a verdict is played."""
 
-Play = Callable[[float], LoadRun]
-"""Press at so many requests a second."""
+Play = Callable[[float, int], LoadRun]
+"""Press at so many requests a second, for the first or the second time (0, 1)."""
 
 
 class Found(StrEnum):
@@ -150,66 +150,99 @@ def search(
     first: float,
     most: float,
     left: Callable[[], float],
-    lasts: Callable[[float], float],
+    lasts: Callable[[float, int], float],
     resolution: float = RESOLUTION,
     told: Callable[[Step], object] = lambda step: None,
 ) -> Capacity:
-    """Try rates from ``first`` on, at most ``most``, as long as a step, which ``lasts(rate)`` seconds, fits into the seconds that are ``left()``.
+    """Try rates from ``first`` on, at most ``most``, as long as a step, which ``lasts(rate, attempt)`` seconds, fits into the seconds
+    that are ``left()``. A step without a verdict has a second attempt.
 
     ``told`` hears each step. A run that was interrupted ends the search, and so does a target that is lost after the first step.
     Raises what ``play`` raises.
     """
-    bounds, steps, pressed = _Bounds(), list[Step](), set[str]()
+    bounds, steps = _Bounds(), _Steps(play, left, lasts, told)
+    ended, lost = "", False
+    try:
+        while (rate := bounds.next(first, most, resolution)) is not None:
+            bounds.learn(rate, steps.at(rate))
+        if bounds.kept is None:
+            ended = "no lower rate is tried"
+        elif bounds.broken is None:
+            ended = f"no higher rate was allowed than {most:.3g}/s"
+    except _Ended as why:
+        ended, lost = str(why), why.lost
+    done = steps.done
+    broken = next((step for step in done if step.found is Found.BROKEN and step.rate == bounds.broken), None)
+    return Capacity(
+        low=bounds.kept,
+        high=bounds.broken,
+        steps=tuple(done),
+        broke=broken.reason if broken else "",
+        ended=ended,
+        lost=lost,
+    )
 
-    def done(ended: str = "", *, lost: bool = False) -> Capacity:
-        broken = next((step for step in steps if step.found is Found.BROKEN and step.rate == bounds.broken), None)
-        return Capacity(
-            low=bounds.kept,
-            high=bounds.broken,
-            steps=tuple(steps),
-            broke=broken.reason if broken else "",
-            ended=ended,
-            lost=lost,
-        )
 
-    while (rate := bounds.next(first, most, resolution)) is not None:
-        if _bounded(steps):
-            planned = steps[-1].planned
-            return done(
+class _Ended(Exception):
+    """Nothing more is tried, and why."""
+
+    def __init__(self, reason: str, *, lost: bool = False) -> None:
+        super().__init__(reason)
+        self.lost = lost
+
+
+@dataclass(slots=True)
+class _Steps:
+    play: Play
+    left: Callable[[], float]
+    lasts: Callable[[float, int], float]
+    told: Callable[[Step], object]
+    done: list[Step] = field(default_factory=list)
+    pressed: set[str] = field(default_factory=set)
+
+    def at(self, rate: float) -> Found:
+        """What was found at this rate. Raises `_Ended`."""
+        if _bounded(self.done):
+            planned = self.done[-1].planned
+            raise _Ended(
                 f"the rate limits of the contract allow no more than {planned:.3g}/s; start it with raised limits"
             )
-        for _ in range(TRIES):
-            if left() < lasts(rate):
-                return done("the seconds of its budget are spent" if steps else "its budget is shorter than one step")
-            try:
-                run = play(rate)
-            except TargetError as error:
-                if not steps:
-                    raise
-                return done(f"at {rate:.3g}/s the target was lost: {error}", lost=True)
-            except KeyboardInterrupt:
-                return done("interrupted")
-            step = judged(rate, run, pressed)
-            pressed = pressed or {row.name for row in run.rows}
-            steps.append(step)
-            told(step)
-            if run.reason.startswith("interrupted"):
-                return done("interrupted")
-            if step.found not in (Found.GENERATOR, Found.INVALID):
+        step: Step | None = None
+        for attempt in range(ATTEMPTS):
+            if self.left() < self.lasts(rate, attempt):
                 break
-        else:
-            if step.found is Found.GENERATOR:
-                return done(f"at {rate:.3g}/s the generator is the limit, not the service: {step.reason}")
-            return done(f"at {rate:.3g}/s no verdict can be had: {step.reason}")
-        bounds.learn(rate, step.found)
-    if bounds.kept is None:
-        return done("no lower rate is tried")
-    return done(f"no higher rate was allowed than {most:.3g}/s" if bounds.broken is None else "")
+            step = self._played(rate, attempt)
+            if step.found in (Found.KEPT, Found.BROKEN):
+                break
+        if step is None:
+            raise _Ended("the seconds of its budget are spent" if self.done else "its budget is shorter than one step")
+        if step.found is Found.GENERATOR:
+            raise _Ended(f"at {rate:.3g}/s the generator is the limit, not the service: {step.reason}")
+        if step.found is Found.INVALID:
+            raise _Ended(f"at {rate:.3g}/s no verdict can be had: {step.reason}")
+        return step.found
+
+    def _played(self, rate: float, attempt: int) -> Step:
+        try:
+            run = self.play(rate, attempt)
+        except TargetError as error:
+            if not self.done:
+                raise
+            raise _Ended(f"at {rate:.3g}/s the target was lost: {error}", lost=True) from error
+        except KeyboardInterrupt as interrupt:
+            raise _Ended("interrupted") from interrupt
+        step = judged(rate, run, self.pressed)
+        self.pressed = self.pressed or {row.name for row in run.rows}
+        self.done.append(step)
+        self.told(step)
+        if run.reason.startswith("interrupted"):
+            raise _Ended("interrupted")
+        return step
 
 
-def step_length(seconds: float, rate: float) -> float:
-    """Seconds of a step: longer at a low rate, so that a verdict can be had there too, up to `LONGER` times."""
-    return min(LONGER * seconds, max(seconds, FEW / rate))
+def step_length(seconds: float, rate: float, attempt: int = 0) -> float:
+    """Seconds of a step: longer at a low rate and at a second attempt, so that a verdict can be had, up to `LONGER` times."""
+    return min(LONGER * seconds, max(seconds, FEW / rate) * (1 + 2 * attempt))
 
 
 def _bounded(steps: list[Step]) -> bool:
@@ -237,8 +270,8 @@ def judged(rate: float, run: LoadRun, pressed: Collection[str] = ()) -> Step:
     if missed := [row for row in classes if row.verdict == MISSED]:
         return step(Found.BROKEN, _worst(missed, run))
     for row in classes:
-        if row.verdict == INVALID:
-            refused = row.throttled or not row.sent or any(kind[:1] in "1234" for kind, _ in row.failures)
+        if row.verdict == INVALID and row not in few:
+            refused = row.throttled or any(kind[:1] in "1234" for kind, _ in row.failures)
             # Answered, and yet no verdict: the generator was late itself, or had no processor left.
             return step(Found.INVALID if refused else Found.GENERATOR, f"{row.name}: {row.reason}")
     if undecided := [row for row in classes if row.verdict != MET and row not in few]:
@@ -258,6 +291,8 @@ def _targets(rows: Sequence[LatencyRow]) -> Iterable[LatencyRow]:
 
 def _too_few(row: LatencyRow) -> bool:
     samples = row.sent - row.throttled
+    if not row.sent:
+        return True
     return row.verdict == NOT_DECIDED and samples < FEW and row.over <= samples * (1 - row.quantile) / 2
 
 

@@ -43,7 +43,12 @@ def service(
 
 
 def searched(play: Callable[[float], LoadRun], first: float = 10.0, most: float = 10_000.0, **how: Any) -> Capacity:
-    return search(play, first=first, most=most, **{"left": lambda: math.inf, "lasts": lambda rate: 10.0, **how})
+    return search(
+        lambda rate, attempt: play(rate),
+        first=first,
+        most=most,
+        **{"left": lambda: math.inf, "lasts": lambda rate, attempt: 10.0, **how},
+    )
 
 
 @pytest.mark.parametrize("capacity", [0.9, 7.0, 10.0, 140.0, 3_000.0])
@@ -102,6 +107,26 @@ def test_no_step_begins_that_does_not_fit_into_the_budget() -> None:
 
 def test_a_step_at_a_low_rate_is_longer() -> None:
     assert [step_length(15.0, rate) for rate in (100.0, 20.0, 10.0, 1.0)] == [15.0, 15.0, 30.0, 60.0]
+    assert [step_length(15.0, rate, 1) for rate in (100.0, 10.0)] == [45.0, 60.0]
+
+
+def test_what_a_longer_second_attempt_decides_counts() -> None:
+    good = service(100.0)
+
+    def play(rate: float, attempt: int) -> LoadRun:
+        return (
+            good(rate)
+            if attempt
+            else run(row("GET /a", "not decided", over=400), row("class crud", "not decided", over=400))
+        )
+
+    found = search(play, first=10.0, most=1_000.0, left=lambda: math.inf, lasts=lambda rate, attempt: 10.0)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= 100.0 <= found.high <= found.low * 1.1001
+    # Where the seconds do not suffice for a second one, the first one counts.
+    once = search(play, first=10.0, most=10.0, left=lambda: 15.0, lasts=lambda rate, attempt: 10.0 + 10 * attempt)
+    assert [step.found for step in once.steps][:1] == [Found.EDGE]
 
 
 LATE = "class crud", "invalid"
@@ -216,6 +241,8 @@ def test_a_class_with_too_few_requests_does_not_stand_in_the_way_and_is_told() -
     assert found.low is not None
     assert 90 < found.low < 100
     assert found.unjudged == ("class complex",)
+    none = row("class complex", "invalid", latency_class="complex", sent=0, ok=0, reason="no sample")
+    assert judged(10.0, run(row("class crud"), none)).unjudged == ("class complex",)
     # Nothing but too few tells nothing; and many over are no lack of requests.
     assert judged(10.0, run(few)).found is Found.INVALID
     assert judged(10.0, run(row("class crud", "not decided", sent=50, over=9), row("class b"))).found is Found.EDGE
@@ -238,8 +265,13 @@ def rates(steps: Iterable[Step]) -> list[float]:
     return [step.rate for step in steps]
 
 
-def test_no_rate_is_tried_twice() -> None:
+def test_no_rate_is_tried_twice_that_was_decided() -> None:
     for capacity in (8.0, 99.0, 1_234.0):
         for edge in (0.0, 0.05, 0.3):
-            tried = rates(searched(service(capacity, edge=edge)).steps)
-            assert len(tried) == len(set(tried))
+            found = searched(service(capacity, edge=edge))
+            decided = rates(step for step in found.steps if step.found is not Found.EDGE)
+            assert len(decided) == len(set(decided))
+            # What is not decided has a second attempt.
+            undecided = rates(step for step in found.steps if step.found is Found.EDGE)
+            assert undecided[::2] == undecided[1::2]
+            assert not set(decided) & set(undecided)

@@ -23,9 +23,9 @@ from upheld.load.share import ALPHA, SATURATED, worth
 
 LEVEL = 0.01
 """Chance of a wrong end, each way."""
-MARGIN = 1.5
+MARGIN = 1.75
 """A pass is bet on with so many times fewer samples than they are worth: a run that looks good early underrates its bursts as well."""
-FEWEST_PASS, FEWEST_FAIL = 150.0, 75.0
+FEWEST_PASS, FEWEST_FAIL = 130.0, 75.0
 """Effective samples before which nothing ends: from fewer nobody knows how they hang together."""
 FEWEST_NEAR = 10
 """Samples near the limit below which nothing is known of that at all: a window is then one sample at most, so that a pass waits for a

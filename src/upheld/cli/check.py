@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from upheld.check import Check
     from upheld.contract.policy import Policy
     from upheld.run.examine import Options
+    from upheld.run.since import Since
     from upheld.verdict import Run
 
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--requests", type=click.IntRange(1), help="Most requests that the run may send.")
 @click.option("--seconds", type=click.FloatRange(1), help="Most seconds that the run may take.")
 @options.baseline
+@click.option("--since", metavar="REV", help="Check only what differs from the contract at this git revision.")
 @reports(".upheld/report")
 @click.option("-v", "--verbose", is_flag=True, help="Show every promise, also those that were upheld.")
 def check(
@@ -49,6 +51,7 @@ def check(
     requests: int | None,
     seconds: float | None,
     baseline: Path | None,
+    since: str | None,
     verbose: bool,
     reports: Reports,
 ) -> None:
@@ -67,6 +70,12 @@ def check(
     console = reports.console()
     status = 0
     for path, folder in zip(paths, folders, strict=True):
+        differs = _since(path, since, target)
+        if differs is not None and not differs.touched:
+            console.print(
+                f"{path}: nothing differs from {since}, and nothing was checked", markup=False, soft_wrap=True
+            )
+            continue
         how = Options(
             quick=quick,
             fuzz=fuzz,
@@ -74,6 +83,7 @@ def check(
             seed=seed,
             requests=requests,
             seconds=seconds,
+            since=differs,
             again=options.again(
                 "upheld check", path, f"--target {target}" if target else "", named=bool(contracts) or len(paths) > 1
             ),
@@ -87,6 +97,13 @@ def check(
         if run.exit_status == INTERRUPTED:
             break
     sys.exit(status)
+
+
+def _since(path: Path, revision: str | None, target: str | None) -> Since | None:
+    from upheld.run.prepare import EMBEDDED
+    from upheld.run.since import since
+
+    return since(path, revision, None if target == EMBEDDED else target) if revision is not None else None
 
 
 def _run(

@@ -26,7 +26,7 @@ from upheld.run.confirm import Confirmation
 from upheld.run.control import Controls, play_alone, store_of
 from upheld.run.drive import Driver, Played
 from upheld.run.judge import Case, Judge
-from upheld.run.pace import Pace
+from upheld.run.pace import Pace, user_quota
 from upheld.run.people import NEVER_LINE, Person
 from upheld.run.plan import Plan, Promise, plan
 from upheld.run.reach import reach, reached, together
@@ -37,6 +37,7 @@ from upheld.verdict import Listener, LoadRun, Progress, Run, silent
 if TYPE_CHECKING:
     from upheld.contract import Contract
     from upheld.run.fuzz import FuzzRun
+    from upheld.run.since import Since
     from upheld.targets import Running
 
 REQUESTS = 20_000
@@ -47,7 +48,7 @@ PACED_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Options:
-    """How to run. ``again`` is the upheld command that starts this run, for the last line of a breach."""
+    """How to run. ``again`` is the upheld command that starts this run, for the last line of a breach; ``since`` narrows it."""
 
     quick: bool = False
     fuzz: bool = True
@@ -61,6 +62,7 @@ class Options:
     seed: int | None = None
     requests: int | None = None
     seconds: float | None = None
+    since: Since | None = None
     again: str = "upheld check"
     target_name: str = ""
 
@@ -297,7 +299,8 @@ class Examination:
     async def _fuzz(self) -> None:
         from upheld.run.fuzz.phase import FuzzPhase
 
-        phase = FuzzPhase(self.contract, self.raised.driver, self.raised.running.url, self.note, self.listener)
+        only = self.options.since.operations if self.options.since else None
+        phase = FuzzPhase(self.contract, self.raised.driver, self.raised.running.url, self.note, self.listener, only)
         try:
             await phase.run(quick=self.options.quick, seed=self.seed, token=self.token)
         finally:
@@ -383,8 +386,11 @@ def examine(
 
     Never raises for what the target does: the report says how the run ended.
     """
-    made = plan(contract, checks, quick=options.quick, load=bool(options.load_seconds))
+    only = options.since.includes if options.since else None
+    made = plan(contract, checks, quick=options.quick, load=bool(options.load_seconds), only=only)
     examination = _prepared(contract, made, options, listener, paced=is_paced(contract, running))
+    if options.since:
+        examination.note(options.since.told(contract))
     asyncio.run(_within(examination, running, examination.run))
     return conclude(examination)
 
@@ -444,7 +450,7 @@ def _prepared(
 async def _within(examination: Examination, running: dict[str, Running], work: Callable[[], Awaitable[None]]) -> None:
     contract = examination.contract
     paced = is_paced(contract, running)
-    quota = _user_quota(contract) if paced else None
+    quota = user_quota(contract) if paced else None
     store = store_of(contract)
     for number, (profile, target) in enumerate(running.items()):
         marker = examination.token + "rst"[number]  # one for each, who may share a database
@@ -483,12 +489,6 @@ async def _within(examination: Examination, running: dict[str, Running], work: C
                 signal.signal(signal.SIGTERM, before)
         for part in examination.parts.values():
             await part.transport.close()
-
-
-def _user_quota(contract: Contract) -> int | None:
-    """How many requests one identity may spend where the limits are on: the smallest quota keyed by user, less a tenth."""
-    quotas = [rule.quota for rule in contract.rate_rules if "user" in rule.key]
-    return int(min(quotas) * 0.9) if quotas else None
 
 
 def _cost(promise: Promise) -> int:

@@ -75,7 +75,7 @@ class Judge:
         planned = {promise.key for promise in plan.promises}
         by_id = {check.id: check for check in watch.observers}
         for (id_, label), tally in watch.tallies.items():
-            if (id_, label) not in planned and tally.sightings and id_ in by_id:
+            if (id_, label) not in planned and tally.sightings and id_ in by_id and not plan.narrowed:
                 cases.append(self._from_tally(Promise(by_id[id_], Subject(label)), tally, confirmed))
         return cases
 

@@ -323,3 +323,9 @@ def _can_register(contract: Contract, roles: Sequence[str] | None) -> bool:
     """Whether somebody new can be had who may call what these roles may."""
     given = {identity.role for identity in contract.policy.identities.values() if identity.has_credentials}
     return contract.auth.register is not None and not (roles and given.issuperset(roles))
+
+
+def user_quota(contract: Contract) -> int | None:
+    """How many requests one identity may spend where the limits are on: the smallest quota keyed by user, less a tenth."""
+    quotas = [rule.quota for rule in contract.rate_rules if "user" in rule.key]
+    return int(min(quotas) * 0.9) if quotas else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -79,6 +79,8 @@ class Plan:
     """Label of a rate rule → requests of dialogues that it will count, about."""
     limits: Mapping[str, LimitCost] = field(default_factory=dict)
     """Label of a rate rule → what it takes to prove it."""
+    narrowed: bool = False
+    """Promises were left out: what is seen besides is not told."""
     held_up: float | None = None
     """About how many seconds it waits for the quotas of a target whose limits can't be raised; None where they are raised."""
 
@@ -104,12 +106,21 @@ class Plan:
         return max((p.waiting for p in self.dialogues), default=0.0)
 
 
-def plan(contract: Contract, checks: Iterable[Check], *, quick: bool = False, load: bool = False) -> Plan:
-    """Apply every check to the contract. ``load`` says that the run ends with one. Pure: nothing is sent. Raises `HarnessError` when a check can't say its subjects."""
+def plan(
+    contract: Contract,
+    checks: Iterable[Check],
+    *,
+    quick: bool = False,
+    load: bool = False,
+    only: Callable[[Promise], bool] | None = None,
+) -> Plan:
+    """Apply every check to the contract. ``load`` says that the run ends with one, ``only`` which promises are judged. Pure: nothing is sent. Raises `HarnessError` when a check can't say its subjects."""
     promises: list[Promise] = []
     for check in checks:
         try:
-            promises.extend(_apply(contract, check, quick, load))
+            promises.extend(
+                filter(only, _apply(contract, check, quick, load)) if only else _apply(contract, check, quick, load)
+            )
         except Exception as error:
             raise HarnessError(f"{check.id}: subjects() failed: {type(error).__name__}: {error}") from error
     counted: Counter[str] = Counter()
@@ -123,7 +134,7 @@ def plan(contract: Contract, checks: Iterable[Check], *, quick: bool = False, lo
             counted[rule.label if rule else "no rule"] += promise.requests
         if rule and promise.check.requirement.profile == "shipped":
             limits.setdefault(rule.label, LimitCost()).add(promise)
-    return Plan(tuple(promises), counted, limits)
+    return Plan(tuple(promises), counted, limits, narrowed=only is not None)
 
 
 def _apply(contract: Contract, check: Check, quick: bool, load: bool) -> Iterable[Promise]:

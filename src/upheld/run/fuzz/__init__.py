@@ -40,6 +40,7 @@ async def fuzz(
     addresses: Sequence[str] | None = None,
     requests: int | None = None,
     pace: Pace | None = None,
+    only: Collection[str] | None = None,
 ) -> FuzzRun:
     """Fuzz the service at ``base_url`` for at most ``seconds``, with at most ``requests`` that the engine sends.
 
@@ -48,7 +49,7 @@ async def fuzz(
     ``max_examples`` bounds the generated cases of an operation in a phase; None goes on until the time is over. ``known`` maps
     the member path of a resource to ids that exist; ``protected`` are values (ids, names) that no unsafe request may name.
     ``addresses`` are loopback source addresses that nobody else uses; left out, it takes some of its own. With ``pace`` it keeps
-    within the quotas of the contract.
+    within the quotas of the contract. Where ``only`` is given, no other operation is fuzzed.
 
     Cancelled once, it stops the engine and returns what was found, with `FuzzRun.stopped` set; cancelled twice, it raises.
     Raises `HarnessError` when the engine cannot be started at all.
@@ -74,4 +75,5 @@ async def fuzz(
         addresses=addresses,
         requests=requests,
         pace=pace,
+        only=only,
     ).run()

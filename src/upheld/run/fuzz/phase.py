@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,13 +56,21 @@ class FuzzPhase:
     """One phase. ``outcome`` is there as soon as the engine has told anything, also when `run` raises."""
 
     def __init__(
-        self, contract: Contract, driver: Driver, url: str, note: Callable[[str], None], listener: Listener
+        self,
+        contract: Contract,
+        driver: Driver,
+        url: str,
+        note: Callable[[str], None],
+        listener: Listener,
+        only: Collection[str] | None = None,
     ) -> None:
         self.contract = contract
         self.driver = driver
         self.url = url
         self.note = note
         self.listener = listener
+        self.only = only
+        """Labels of the operations that are fuzzed; None for all."""
         self.outcome: FuzzRun | None = None
         self._task: asyncio.Future[FuzzRun] | None = None
 
@@ -96,6 +104,7 @@ class FuzzPhase:
             listener=self.listener,
             requests=granted.requests,
             pace=self.driver.pace,
+            only=self.only,
         )
         task = self._task = asyncio.ensure_future(fuzzing)
         timer = asyncio.get_running_loop().call_later(budget.left, self._enough)

@@ -74,9 +74,11 @@ class Fuzzing:
         addresses: Sequence[str] | None,
         requests: int | None = None,
         pace: Pace | None = None,
+        only: Collection[str] | None = None,
     ) -> None:
         self.contract = contract
         self.pace = pace
+        self.only = only
         self.document = document
         parts = urlsplit(base_url)
         self.origin = f"{parts.scheme}://{parts.netloc}"
@@ -108,7 +110,7 @@ class Fuzzing:
             requests=requests,
         )
         self.accusations = Accusations(contract, Repeater(contract, resend, self.job), self.job)
-        self.tally = Tally(contract, self.sessions, self.accusations, on_exchange)
+        self.tally = Tally(contract, self.sessions, self.accusations, on_exchange, only=only)
         self._shown = 0.0
 
     async def run(self) -> FuzzRun:
@@ -172,6 +174,7 @@ class Fuzzing:
             marker=self.token,
             # Ten seconds are the engine's own; a short run cannot spend them on one operation that hangs.
             request_timeout=round(min(10.0, max(2.0, self.seconds / 10)), 1),
+            only=self.only,
         )
         try:
             await engine.start(overlaid(self.contract, self.document), text, {"fields": fields, "login": login})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from upheld.errors import HarnessError
@@ -31,11 +31,14 @@ class Tally:
         sessions: Mapping[str, Session | None],
         accusations: Accusations,
         on_exchange: Callable[[Exchange], None],
+        *,
+        only: Collection[str] | None = None,
     ) -> None:
         self.contract = contract
         self.sessions = sessions
         self.accusations = accusations
         self.on_exchange = on_exchange
+        self.only = only
         self.reached: dict[str, Counter[int]] = defaultdict(Counter)
         self.errors: dict[str, list[str]] = defaultdict(list)
         self.silences: Counter[str] = Counter()
@@ -156,7 +159,7 @@ class Tally:
     def summed(self, seconds: float, wanted: tuple[str, ...], max_examples: int | None, origin: str) -> FuzzRun:
         """The run as one value. Call it once."""
         findings = tuple(self.accusations.findings())
-        labels = [operation.label for operation in self.contract.operations]
+        labels = [op.label for op in self.contract.operations if self.only is None or op.label in self.only]
         phases = tuple(phase.frozen(name) for name in wanted if (phase := self._phases.get(name)) is not None)
         if self.reason == "server_unavailable":
             self.stopped = self.stopped or "the service did not answer any more"
@@ -168,7 +171,8 @@ class Tally:
             )
         if self.dropped:
             notes.append(f"fuzzing: {self.dropped} failures were dropped because the answer was a 429 or 503")
-        if gates.is_foreign(self.reached):
+        # One operation may well be asked for nothing but what is not there; all of them may not.
+        if self.only is None and gates.is_foreign(self.reached):
             # A set-up error, not a report: what the wrong service does is nobody's finding.
             findings = ()
             self.stopped = f"nearly every answer was 404; is {origin} the service that the contract describes?"

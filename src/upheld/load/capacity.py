@@ -38,7 +38,7 @@ class Found(StrEnum):
     KEPT = "kept"
     EDGE = "not decided"
     BROKEN = "missed"
-    GENERATOR = "the generator was the limit"
+    GENERATOR = "the generator or its machine was the limit"
     INVALID = "invalid"
 
 
@@ -217,7 +217,7 @@ class _Steps:
         if step is None:
             raise _Ended("the seconds of its budget are spent" if self.done else "its budget is shorter than one step")
         if step.found is Found.GENERATOR:
-            raise _Ended(f"at {rate:.3g}/s the generator is the limit, not the service: {step.reason}")
+            raise _Ended(f"at {rate:.3g}/s the generator or its machine is the limit, not the service: {step.reason}")
         if step.found is Found.INVALID:
             raise _Ended(f"at {rate:.3g}/s no verdict can be had: {step.reason}")
         return step.found

@@ -135,7 +135,7 @@ LATE = "class crud", "invalid"
 @pytest.mark.parametrize(
     ("bad", "says", "found"),
     [
-        (run(row("GET /a"), row(*LATE, over=100), delay_ms=80.0), "the generator is the limit", Found.GENERATOR),
+        (run(row("GET /a"), row(*LATE, over=100), delay_ms=80.0), "or its machine is the limit", Found.GENERATOR),
         (
             run(row("GET /a"), row("class crud"), valid=False, reason="saturated", delay_ms=80.0),
             "the generator is",

@@ -133,4 +133,4 @@ def _lines(found: Comparison) -> Iterator[str]:
     for note in (*found.notes, *([f"stopped: {found.stopped}"] if found.stopped else ())):
         yield f"note: {note}"
     pairs = min((ratio.pairs for ratio in found.ratios), default=0)
-    yield f"{found.told} ({pairs} pairs of rounds)"
+    yield f"{found.told} ({pairs} {'pair' if pairs == 1 else 'pairs'} of rounds)"

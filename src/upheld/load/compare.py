@@ -97,7 +97,11 @@ class Comparison:
             return f"{self.answer}: there is no pair of valid rounds"
         if self.answer is Answer.NOT_DECIDED:
             more = max((ratio.more for ratio in self.ratios if ratio.answer is Answer.NOT_DECIDED), default=0)
-            longer = f"more rounds: about {more} pairs" if more else "not in sixteen times as many rounds either"
+            longer = (
+                f"more rounds: about {more} pair{'s' if more > 1 else ''}"
+                if more
+                else "not in sixteen times as many rounds either"
+            )
             return f"{self.answer}; {longer}"
         deciding = [ratio for ratio in self.ratios if ratio.answer is self.answer]
         worst = max(deciding, key=lambda ratio: abs(math.log(ratio.value)))

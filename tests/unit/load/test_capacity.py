@@ -138,7 +138,7 @@ LATE = "class crud", "invalid"
         (run(row("GET /a"), row(*LATE, over=100), delay_ms=80.0), "or its machine is the limit", Found.GENERATOR),
         (
             run(row("GET /a"), row("class crud"), valid=False, reason="saturated", delay_ms=80.0),
-            "the generator is",
+            "or its machine is",
             Found.GENERATOR,
         ),
         (

@@ -268,6 +268,8 @@ class Run:
     stopped: str = ""
     """Why the run ended before its plan was done: Ctrl-C, budget, the target died. Empty otherwise."""
     exit_status: int = 0
+    idle_waivers: tuple[str, ...] = ()
+    """Ids of waivers that waive nothing any more."""
     target_output: str = ""
     """The last lines that a started target wrote."""
 

@@ -91,10 +91,11 @@ def _document(found: list[Change], before: str, after: str) -> dict[str, object]
 
 def _lines(found: list[Change], before: str, after: str) -> Iterator[str]:
     from upheld.report.clean import one_line
+    from upheld.report.digest import plural
 
     yield f"{one_line(before)} → {one_line(after)}"
     for change in found:
         word = click.style(f"{change.effect.upper():<9}", fg=_COLOURS[change.effect])
         yield f"{word} {one_line(change.operation)}: {one_line(change.text)}"
     counts = [f"{sum(change.effect == effect for change in found)} {effect}" for effect in _COLOURS]
-    yield f"{len(found)} changes: {', '.join(counts)}" if found else "no changes"
+    yield f"{len(found)} {plural(len(found), 'change')}: {', '.join(counts)}" if found else "no changes"

@@ -56,8 +56,16 @@ class Reported:
     flaky: bool
 
 
-def reported(path: Path) -> dict[str, Reported]:
-    """The promises of a JSON report by id. Raises `UsageError`."""
+@dataclass(frozen=True)
+class Report:
+    """What a JSON report tells of promises by id, and which waivers waive nothing any more."""
+
+    promises: Mapping[str, Reported]
+    idle: frozenset[str] = frozenset()
+
+
+def reported(path: Path) -> Report:
+    """Read a JSON report. Raises `UsageError`."""
     try:
         report = json.loads(path.read_bytes())
     except OSError as error:
@@ -68,7 +76,8 @@ def reported(path: Path) -> dict[str, Reported]:
     if not isinstance(report, dict) or not str(report.get("schema", "")).startswith("upheld.report/1"):
         raise UsageError(f"{path} is not a JSON report of `upheld check`")
     names = ("id", "requirement", "title", "verdict", "flaky")
-    return {row["id"]: Reported(**{name: row[name] for name in names}) for row in report["promises"]}
+    rows = {row["id"]: Reported(**{name: row[name] for name in names}) for row in report["promises"]}
+    return Report(rows, frozenset(report.get("idle_waivers", ())))
 
 
 @dataclass(frozen=True)
@@ -82,21 +91,26 @@ class Update:
     """What it holds and does not occur any more."""
 
 
-def update(
-    known: tuple[Waiver, ...], report: Mapping[str, Reported], *, advisories: bool, today: datetime.date
-) -> Update:
+def update(known: tuple[Waiver, ...], report: Report, *, advisories: bool, today: datetime.date) -> Update:
     """Compare a baseline with a report. What the report does not judge stays."""
     failing = {"breached", "advisory"} if advisories else {"breached"}
     kept, gone = [], []
     for waiver in known:
-        row = report.get(waiver.id)
-        if row is not None and row.verdict == "upheld" and not row.flaky:
+        row = report.promises.get(waiver.id)
+        if waiver.id in report.idle:
             gone.append(waiver.id)
         elif row is None or row.verdict not in failing or waiver.until >= today:
             kept.append(waiver)
     held = {waiver.id for waiver in kept}
-    new = (row for row in report.values() if row.verdict in failing and not row.flaky and row.id not in held)
+    new = (row for row in report.promises.values() if row.verdict in failing and not row.flaky and row.id not in held)
     return Update(tuple(new), tuple(kept), tuple(gone))
+
+
+class _Plain(yaml.SafeDumper):
+    """Without anchors: a day that comes twice is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 def dumps(waivers: tuple[Waiver, ...]) -> str:
@@ -105,4 +119,4 @@ def dumps(waivers: tuple[Waiver, ...]) -> str:
     for waiver in sorted(waivers, key=lambda waiver: (waiver.id, waiver.op)):
         op = {} if waiver.op == "**" else {"op": waiver.op}
         lines.append({"id": waiver.id, **op, "reason": waiver.reason, "until": waiver.until})
-    return HEAD + yaml.safe_dump({"waive": lines}, sort_keys=False, allow_unicode=True, width=1000)
+    return HEAD + yaml.dump({"waive": lines}, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=1000)

@@ -29,6 +29,7 @@ def to_json(run: Run) -> dict[str, Any]:
         "stopped": run.stopped,
         "conclusion": digest.conclusion(run),
         "notes": list(run.notes),
+        "idle_waivers": list(run.idle_waivers),
         "summary": _summary(run),
         "promises": [_promise(result) for result in run.results],
         "findings": [

@@ -41,7 +41,10 @@ def conclude(examination: Examination) -> Run:
             examination.cases.append(Case(promise, promise.settled or missing or nothing))
     cases = sorted(examination.cases, key=lambda case: case.promise.key)
     results = [judge.result(case) for case in cases]
-    examination.notes += judge.waivers.idle(zip((case.promise for case in cases), results, strict=True))
+    judged = zip((case.promise for case in cases), results, strict=True)
+    fuzzed = examination.fuzzed is not None and not (examination.options.quick or examination.stopped)
+    idle = dict(judge.waivers.idle(judged, fuzzed=fuzzed))
+    examination.notes += idle.values()
     _note_defects(examination)
     output = "\n".join(part.running.output for part in examination.parts.values() if part.running.output)
     return Run(
@@ -59,6 +62,7 @@ def conclude(examination: Examination) -> Run:
         load=examination.load,
         stopped=judge.masker(examination.stopped),
         exit_status=int(_exit(examination, results)),
+        idle_waivers=tuple(idle),
         target_output=judge.masker(output[-20_000:]),
     )
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from upheld.contract.policy import Waiver
 
 
+def _requirement(waiver: Waiver) -> str:
+    return waiver.id.partition("[")[0]
+
+
 class Waivers:
     """Those of upheld.yaml and of the baseline."""
 
@@ -32,18 +36,26 @@ class Waivers:
         matching = list(self._of(check, subject))
         return None if any(waiver.until >= self.today for waiver in matching) else next(iter(matching), None)
 
-    def idle(self, judged: Iterable[tuple[Promise, Result]]) -> Iterator[str]:
-        """A sentence for each that waives nothing any more: what it names is kept, or has left the contract."""
+    def idle(self, judged: Iterable[tuple[Promise, Result]], *, fuzzed: bool) -> Iterator[tuple[str, str]]:
+        """(id, a sentence) of each that waives nothing any more: what it names is kept, or has left the contract.
+
+        Where generated requests could have shown the breach, a run that was not ``fuzzed`` to the end tells nothing of it.
+        """
         results = list(judged)
         for waiver, place in self.contract.waivers:
-            verdicts = [
-                result.verdict for promise, result in results if self._covers(waiver, promise.check, promise.subject)
+            covered = [
+                (promise.check, result.verdict)
+                for promise, result in results
+                if self._covers(waiver, promise.check, promise.subject)
             ]
             said = f"{waiver.id}{'' if waiver.op == '**' else f' on {waiver.op}'} is waived ({place})"
-            if verdicts and set(verdicts) <= {Verdict.UPHELD, Verdict.NOT_APPLICABLE} and Verdict.UPHELD in verdicts:
-                yield f"{said} and does not occur any more: remove the line"
-            elif not verdicts and self._has_left(waiver):
-                yield f"{said}, but the contract has no such operation any more: remove the line"
+            if any(check.id == _requirement(waiver) for check, _ in covered):
+                verdicts = {verdict for _, verdict in covered}
+                looked = fuzzed or all(check.observe is None and not check.requirement.engine for check, _ in covered)
+                if looked and Verdict.UPHELD in verdicts <= {Verdict.UPHELD, Verdict.NOT_APPLICABLE}:
+                    yield waiver.id, f"{said} and does not occur any more: remove the line"
+            elif not covered and self._has_left(waiver):
+                yield waiver.id, f"{said}, but the contract has no such operation any more: remove the line"
 
     def _of(self, check: Check, subject: Subject) -> Iterator[Waiver]:
         return (waiver for waiver, _ in self.contract.waivers if self._covers(waiver, check, subject))

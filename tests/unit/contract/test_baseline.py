@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from upheld.contract.baseline import Reported, dumps, read_baseline, reported, update
+from upheld.contract.baseline import Report, Reported, dumps, read_baseline, reported, update
 from upheld.contract.sections.running import Waiver
 from upheld.errors import ContractError, UsageError
 
@@ -21,13 +21,13 @@ def waiver(id: str, until: datetime.date = LATER, **rest: str) -> Waiver:
     return Waiver(id=id, reason="the router", until=until, **rest)  # type: ignore[arg-type]
 
 
-def report(**verdicts: str) -> dict[str, Reported]:
+def report(*idle: str, **verdicts: str) -> Report:
     rows = {}
     for id, word in {ALLOW: verdicts.get("allow"), HEAD: verdicts.get("head")}.items():
         if word is not None:
             verdict, _, flaky = word.partition(" ")
             rows[id] = Reported(id, id.partition("[")[0], "a title", verdict, bool(flaky))
-    return rows
+    return Report(rows, frozenset(idle))
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -36,6 +36,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     file.write_text(dumps(waivers))
     read = read_baseline(file)
     assert {one for one, _ in read} == set(waivers)
+    assert file.read_text().count("2026-09-01") == 2
     for one, place in read:
         assert one.id in file.read_text().splitlines()[place.line - 1]
 
@@ -83,7 +84,8 @@ def test_what_does_not_fail_is_not_new(verdict: str) -> None:
         ("waived", LATER, True, False),
         ("unproven", EARLIER, True, False),
         ("upheld flaky", LATER, True, False),
-        ("upheld", LATER, False, False),
+        ("upheld", LATER, True, False),
+        ("idle", LATER, False, False),
         (None, LATER, True, False),
     ],
 )
@@ -91,7 +93,8 @@ def test_what_is_known_stays_until_it_ends_or_is_mended(
     verdict: str | None, until: datetime.date, kept: bool, new: bool
 ) -> None:
     known = waiver(ALLOW, until)
-    found = update((known,), report(allow=verdict) if verdict else {}, advisories=False, today=TODAY)
+    told = report(ALLOW) if verdict == "idle" else report(**({"allow": verdict} if verdict else {}))
+    found = update((known,), told, advisories=False, today=TODAY)
     assert (found.kept == (known,), bool(found.new), found.gone == (ALLOW,)) == (kept, new, not kept and not new)
 
 
@@ -104,5 +107,8 @@ def test_a_report_is_one_of_ours(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="`upheld check` writes it"):
         reported(tmp_path / "none.json")
     row = {"id": ALLOW, "requirement": "http/allow", "title": "t", "verdict": "upheld", "flaky": False, "judged": 3}
+    rows = {ALLOW: Reported(ALLOW, "http/allow", "t", "upheld", False)}
     file.write_text(json.dumps({"schema": "upheld.report/1", "promises": [row]}))
-    assert reported(file) == {ALLOW: Reported(ALLOW, "http/allow", "t", "upheld", False)}
+    assert reported(file) == Report(rows)
+    file.write_text(json.dumps({"schema": "upheld.report/1", "promises": [row], "idle_waivers": [HEAD]}))
+    assert reported(file) == Report(rows, frozenset({HEAD}))

@@ -16,6 +16,7 @@ from upheld.report.mask import Masker
 from upheld.run.judge import Case, Judge
 from upheld.run.plan import Promise
 from upheld.run.prepare import known_breaches
+from upheld.run.waivers import Waivers
 from upheld.verdict import Result, Verdict
 
 FOUND = Finding(expected="Allow", actual="no Allow")
@@ -33,7 +34,7 @@ def judged(contract: Contract, outcome: Outcome, subject: str = "GET /me") -> tu
     judge = Judge(contract, Masker(()), "http://127.0.0.1:1", "upheld check", fuzzed=True)
     promise = Promise(catalogue()["http/allow"], Subject(subject, operation=contract.operation(subject)))
     result = judge.result(Case(promise, outcome))
-    return result, list(judge.waivers.idle([(promise, result)]))
+    return result, [told for _, told in judge.waivers.idle([(promise, result)], fuzzed=True)]
 
 
 @pytest.mark.parametrize(
@@ -75,11 +76,22 @@ def test_one_that_has_ended_is_told_with_the_breach(shop: Shop) -> None:
         ("http/allow[GET /gone]", Kept(), "but the contract has no such operation any more"),
         ("http/allow[POST /notes]", Kept(), ""),
         ("http/head", Kept(), ""),
+        ("http", Kept(), ""),
     ],
 )
 def test_what_waives_nothing_any_more_is_told(shop: Shop, id: str, outcome: Outcome, told: str) -> None:
     _, notes = judged(shop(waive=[line(id)]), outcome)
     assert [told in note for note in notes] == ([True] if told else [])
+
+
+@pytest.mark.parametrize(("id", "alone"), [("http/refusal-status", True), ("http/server-error", False)])
+def test_without_fuzzing_only_what_a_dialogue_finds_is_gone(shop: Shop, id: str, alone: bool) -> None:
+    waivers = Waivers(shop(waive=[line(id)]), TODAY)
+    promise = Promise(catalogue()[id], Subject("GET /me"))
+    contract = shop()
+    kept = Judge(contract, Masker(()), "http://127.0.0.1:1", "upheld check", fuzzed=True).result(Case(promise, Kept()))
+    assert [known for known, _ in waivers.idle([(promise, kept)], fuzzed=False)] == [id] * alone
+    assert [known for known, _ in waivers.idle([(promise, kept)], fuzzed=True)] == [id]
 
 
 def test_a_baseline_names_requirements_that_exist(tmp_path: Path) -> None:

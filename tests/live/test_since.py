@@ -57,3 +57,14 @@ def test_a_served_document_has_no_revisions() -> None:
     contract(Path("shop"), "openapi: /openapi.json\n")
     refused = run("check", "shop", "--target", "http://127.0.0.1:1", "--since", "HEAD")
     assert (refused.status, "--since compares documents in git" in refused.err) == (2, True)
+
+
+def test_what_is_never_fuzzed_is_not_fuzzed_here_either() -> None:
+    changed = deepcopy(document())
+    changed["paths"]["/me"]["delete"]["responses"]["418"] = {"description": "teapot"}
+    contract(Path("shop"), spec=changed)
+    with Notes() as notes:
+        ended = run("check", "shop", "--target", notes.url, "--since", "HEAD", "--quick", "--seed", "1")
+    assert ended.status == 0, ended.all
+    assert "fuzzing" not in {phase["name"] for phase in ended.report["phases"]}
+    assert not [note for note in ended.report["notes"] if "defect" in note], ended.report["notes"]

@@ -127,5 +127,7 @@ def _run(
 
     opening = opened(path, target, allow_hosts=allow_host, played=played, baseline=baseline)
     with live(console) as screen, opening as ready:
-        named = replace(how, target_name=f"{ready.name} at {ready.running['raised'].url}")
-        return examine(ready.contract, options.chosen(ready.contract.policy, only, skip), ready.running, named, screen)
+        contract = ready.contract
+        fuzz = how.fuzz and (how.since is None or how.since.can_be_fuzzed(contract))
+        named = replace(how, fuzz=fuzz, target_name=f"{ready.name} at {ready.running['raised'].url}")
+        return examine(contract, options.chosen(contract.policy, only, skip), ready.running, named, screen)

@@ -46,6 +46,10 @@ class Since:
         named = {label for label in labels if label.partition(" ")[2] == subject.label}
         return bool(named) or (subject.operation is not None and subject.operation.label in labels)
 
+    def can_be_fuzzed(self, contract: Contract) -> bool:
+        """Whether generated requests may be sent to any of it."""
+        return self.operations is None or bool(self.operations - contract.dangerous.keys())
+
     def told(self, contract: Contract) -> str:
         """What is checked, in a sentence."""
         if self.touched.everything:

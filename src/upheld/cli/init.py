@@ -73,8 +73,10 @@ def _nobody(question: str, default: str) -> str:
 
 
 def _ask(question: str, default: str) -> str:
+    from upheld.report.clean import one_line
+
     try:
-        answer: str = click.prompt(question, default=default, show_default=bool(default), err=True)
+        answer: str = click.prompt(one_line(question), default=default, show_default=bool(default), err=True)
     except click.Abort:
         # click makes status 1 of it, which would accuse the service.
         raise KeyboardInterrupt from None
@@ -101,6 +103,7 @@ def _show(begun: Beginning, screen: Console) -> None:
 
     from upheld.report.clean import one_line
     from upheld.run.init.draft import grounds
+    from upheld.run.init.written import flow
 
     def say(text: str, why: str = "") -> None:
         screen.print(
@@ -129,7 +132,7 @@ def _show(begun: Beginning, screen: Console) -> None:
         screen.print("\n[bold]Seen in answers[/] (a promise as soon as you switch its line on)")
     for sign in begun.signs:
         say(
-            sign.source if sign.value is None else f"{sign.key}: {sign.value}",
+            sign.source if sign.value is None else f"{sign.key}: {flow(sign.value)}",
             "" if sign.value is None else sign.source,
         )
     screen.print("\n[bold]Written[/]")

@@ -18,6 +18,7 @@ from upheld.contract.load import parse_policy
 from upheld.contract.source import read
 from upheld.errors import TargetUnreachable, UsageError
 from upheld.exchange import Request
+from upheld.report.mask import Masker
 from upheld.run.init.document import Document, from_file, from_service
 from upheld.run.init.draft import Address, Doors, draft
 from upheld.run.init.people import Ask, People, people, public, silent, slug
@@ -68,12 +69,12 @@ def begin(
     Raises `UsageError` (a file is there already, a host that is not allowed), `ContractError`, `TargetError`.
     """
     allowed = set(allow_hosts)
-    if folder is not None:
-        check_free(folder)
     if re.match(r"https?://", source):
+        if folder is not None:
+            check_free(folder)
         for url in filter(None, (source.partition("?")[0], target)):
             checked(url, allowed)
-        tell(f"looking for the document at {source}")
+        tell(f"looking for the document at {Masker()(source)}")
         with visiting(source) as visitor:
             document = from_service(visitor, source.rstrip("/"), fields or {})
             address = target or document.address
@@ -84,20 +85,21 @@ def begin(
             also = None if target or document.where == source else f"{visitor.origin}{base}"
             return _begin(document, address, folder, ask, visitor, also=also)
     path = Path(source)
-    near = folder or (path.parent if path.stem == "openapi" and path.parent.parent.name == "contracts" else None)
-    document = from_file(path, near)
-    if document.in_place:
+    if folder is None and path.stem == "openapi" and path.parent.parent.name == "contracts":
         folder = path.parent
-        check_free(folder, alone=True)
+    document = from_file(path, folder)
+    if folder is not None:
+        check_free(folder, alone=document.in_place)
     return _of_file(document, target, folder, ask, allowed)
 
 
 def _of_file(document: Document, target: str | None, folder: Path | None, ask: Ask, allowed: set[str]) -> Beginning:
-    if target is not None:
-        checked(target, allowed)
-    address = target or ask("Where does it run", document.address or "") or None
-    if address is None or not (is_loopback(urlsplit(address).hostname or "") or target):
-        # A server that the document names may be anybody's.
+    here = document.address is not None and is_loopback(urlsplit(document.address).hostname or "")
+    address = target or ask("Where does it run", document.address or "") or (document.address if here else None)
+    if address is None:
+        return _begin(document, None, folder, ask, None)
+    if address == document.address and not here:
+        # A server that the document names may be anybody's: it is written down, and not visited.
         return _begin(document, address, folder, ask, None)
     address = checked(address, allowed)
     with visiting(address) as visitor:

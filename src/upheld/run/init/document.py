@@ -14,6 +14,7 @@ from upheld.contract.references import FILES, bundle, walk
 from upheld.contract.source import Located, read
 from upheld.errors import ContractError, Place, SetupError
 from upheld.exchange import Response
+from upheld.report.mask import Masker
 from upheld.run.init.visitor import Visitor, origin_of
 from upheld.run.init.written import as_yaml
 from upheld.run.prepare import WITHIN
@@ -64,7 +65,8 @@ def from_file(path: Path, folder: Path | None = None) -> Document:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ContractError((Place(str(path)), f"cannot be read: {error.strerror}")) from error
+        hint = "; a URL begins with http:// or https://" if re.match(r"[\w.-]+:\d+", str(path)) else ""
+        raise ContractError((Place(str(path)), f"cannot be read: {error.strerror}{hint}")) from error
     located = read(data, str(path))
     version(located)
     address = _server(located.value)
@@ -100,10 +102,12 @@ def from_service(visitor: Visitor, url: str, fields: Mapping[str, str]) -> Docum
                 raise
             unusable = unusable or error
             continue
-        served = None if fields else candidate[0].removeprefix(visitor.origin)
+        where = Masker()(candidate[0])
+        # Nothing is served to a check that would need a credential for it.
+        served = None if fields or where != candidate[0] else where.removeprefix(visitor.origin)
         mended = _mend(value)
         text = as_yaml(None if mended else answer.body, value.value)
-        return Document(text, candidate[0], served, mended=mended, address=visitor.origin)
+        return Document(text, where, served, mended=mended, address=visitor.origin)
     if unusable is not None:
         raise unusable
     paths = ", ".join(dict.fromkeys(place.removeprefix(visitor.origin) or "/" for place in asked))

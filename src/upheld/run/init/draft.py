@@ -1,6 +1,7 @@
 """The text of a first upheld.yaml: in force is only what nobody could infer again; the rest is there to be switched on.
 
-Prose begins with ``# ``, a line that is switched off with ``#`` alone: without it, it is YAML in its place.
+Prose begins with ``#``, one space and a word. In a line that is switched off, ``#`` stands before the key or its indentation:
+without it, it is YAML in its place.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ WIDTH = 118
 MOST = 12
 """Lines of one kind that are worth reading here; `upheld plan` has them all."""
 _COMPLEX = frozenset({"report", "reports", "search", "statistics", "stats", "analytics", "export", "aggregate"})
-# fmt: skip
 _SECTIONS = ("errors", "auth", "rate_limits", "rate_limit", "caching", "cors", "idempotency")
 
 
@@ -39,19 +39,20 @@ class Sheet:
     """Lines of the file."""
 
     lines: list[str] = field(default_factory=list)
+    _said: str = ""
 
-    def say(self, text: str, indent: str = "") -> None:
+    def say(self, text: str) -> None:
         """Prose."""
-        for line in textwrap.wrap(one_line(text), WIDTH - len(indent), break_on_hyphens=False) or [""]:
-            self.lines.append(f"# {indent}{line}")
+        for line in textwrap.wrap(one_line(text), WIDTH, break_on_hyphens=False):
+            self.lines.append(f"# {line}")
 
     def put(self, line: str, why: str = "", *, on: bool = True) -> None:
-        """A line of YAML, in force or switched off, and the reason for it."""
+        """A line of YAML, in force or switched off, and the reason for it, which is not said twice in a row."""
         mark = "" if on else "#"
-        why = one_line(why)
+        why, self._said = ("" if why == self._said else one_line(why)), why
         if why and len(mark + line) + len(why) + 4 > WIDTH:
             named = re.match(r" *(\w+):", line)
-            self.say(f"{named[1]}: {why}" if named else why, " " * (len(line) - len(line.lstrip())))
+            self.say(f"{named[1]}: {why}" if named else why)
             why = ""
         self.lines.append(f"{mark}{line}" + (f"  # {why}" if why else ""))
 
@@ -96,7 +97,7 @@ def draft(
     """The file. ``contract`` is the document alone; ``folder`` is how the contract will be named on the command line."""
     sheet = Sheet()
     sheet.say(
-        f"Begun by `upheld init`. A line with `#` before its key is switched off. It was read from the document, where "
+        f"Begun by `upheld init`. A key behind `#` is switched off. It was read from the document, where "
         f"`upheld check` reads it again: switch it on to pin or to change it. Or it was seen in an answer: switch it on to promise "
         f"it. `upheld plan {folder}` shows what will be checked."
     )
@@ -276,6 +277,6 @@ def _families(sheet: Sheet, contract: Contract) -> None:
     sheet.gap()
     sheet.say("Families of resources:")
     for found in families[:MOST]:
-        sheet.say(f"{found.key.removeprefix('resource ')} ({found.source.rpartition(' and ')[2]}): {found.value}", "  ")
+        sheet.say(f"- {found.key.removeprefix('resource ')} ({found.source.rpartition(' and ')[2]}): {found.value}")
     if len(families) > MOST:
-        sheet.say(f"and {len(families) - MOST} more, which `upheld plan` shows", "  ")
+        sheet.say(f"- and {len(families) - MOST} more, which `upheld plan` shows")

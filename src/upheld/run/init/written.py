@@ -12,6 +12,7 @@ import yaml
 from upheld.contract.source import read
 from upheld.contract.yaml_reader import plain
 from upheld.errors import ContractError
+from upheld.report.clean import visible
 
 _Base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -56,4 +57,5 @@ def flow(value: Any) -> str:
         return "[" + ", ".join(map(flow, value)) + "]"
     if isinstance(value, str) and _BARE.fullmatch(value) and plain(value) == value:
         return value
-    return json.dumps(value, ensure_ascii=isinstance(value, str) and not value.isprintable())
+    # The escapes of JSON and those of `visible` are all YAML's too.
+    return visible(json.dumps(value, ensure_ascii=False))

@@ -24,7 +24,7 @@ SHORTEST = 2.0
 @options.target
 @click.option("--seconds", type=click.FloatRange(20), default=3600.0, show_default=True, help="Seconds of load in all.")
 @click.option(
-    "--stretches", type=click.IntRange(12, 200), default=20, show_default=True, help="Parts that it comes in."
+    "--stretches", type=click.IntRange(12, 200), default=30, show_default=True, help="Parts that it comes in."
 )
 @click.option("--rate", type=click.FloatRange(0.1), help="Requests per second [the contract's load.rate].")
 @options.seed

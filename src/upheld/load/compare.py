@@ -220,10 +220,10 @@ def concluded(rounds: Sequence[Round], *, tolerance: float = TOLERANCE, stopped:
         # A class that is seldom called may have no request in a short round.
         rows = [(base[name], candidate[name]) for base, candidate in both if name in base and name in candidate]
         for quantile in QUANTILES:
-            values = ([_percentile(row[side], quantile) for row in rows] for side in (0, 1))
-            found = ratio(*values, alpha=alpha)
-            if found is not None:
-                ratios.append(_judged(name, quantile, found, alpha, tolerance))
+            both_sides = [[_percentile(row[side], quantile) for row in rows] for side in (0, 1)]
+            found, plain = ratio(*both_sides, alpha=alpha), ratio(*both_sides, alpha=2 * ALPHA)
+            if found is not None and plain is not None:
+                ratios.append(_judged(name, quantile, found, plain, alpha, tolerance))
     return Comparison(
         ratios=tuple(ratios),
         rounds=tuple(rounds),
@@ -239,11 +239,12 @@ def _percentile(row: LatencyRow, quantile: str) -> float:
     return max(value, 0.1)
 
 
-def _judged(name: str, quantile: str, found: Ratio, alpha: float, tolerance: float) -> ClassRatio:
+def _judged(name: str, quantile: str, found: Ratio, plain: Ratio, alpha: float, tolerance: float) -> ClassRatio:
+    """``found`` accuses, with bounds for all ratios together; ``plain`` acquits: to call all the same each has to be, and 95 % do."""
     margin, value = math.log1p(tolerance), math.log(found.value)
-    low, high = (math.log(found.low), math.log(found.high)) if found.low else (-math.inf, math.inf)
+    low, high = _logs(found)
     answer, more = Answer.NOT_DECIDED, 0
-    if -margin <= low and high <= margin:
+    if all(abs(bound) <= margin for bound in _logs(plain)):
         answer = Answer.SAME
     elif low > 0:
         answer = Answer.SLOWER
@@ -267,6 +268,10 @@ def _judged(name: str, quantile: str, found: Ratio, alpha: float, tolerance: flo
         answer=answer,
         more=more,
     )
+
+
+def _logs(found: Ratio) -> tuple[float, float]:
+    return (math.log(found.low), math.log(found.high)) if found.low else (-math.inf, math.inf)
 
 
 def _overall(answers: Sequence[Answer]) -> Answer:

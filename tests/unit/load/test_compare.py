@@ -99,6 +99,16 @@ def test_a_and_a_are_seldom_called_different_whatever_the_noise() -> None:
     assert different <= 23
 
 
+def test_a_real_difference_is_seldom_called_none() -> None:
+    """Ten per cent slower, twice the tolerance, through noise of 5 %."""
+    answers = [compare(noisy(1.1, seed, noise=0.05), pairs=10).answer for seed in range(200)]
+    assert answers.count(Answer.SAME) <= 2
+    assert answers.count(Answer.FASTER) == 0
+    edge = [compare(noisy(1.05, seed, noise=0.03), pairs=10).answer for seed in range(200)]
+    # At the edge of the tolerance itself one in twenty, and twice the standard deviation.
+    assert edge.count(Answer.SAME) <= 16
+
+
 def test_too_much_noise_asks_for_more_rounds() -> None:
     found = compare(noisy(1.2, noise=0.4), pairs=8)
     assert found.answer is Answer.NOT_DECIDED

@@ -107,11 +107,12 @@ def test_the_closed_model_is_there_on_request_and_says_so(law: Law) -> None:
 
 
 def test_a_run_may_end_as_soon_as_everything_is_decided(law: Law) -> None:
-    made = plan(law.url, pressed("/law", 2000.0, 150), seconds=60.0, warmup=0.3, least=2.0, longest=60.0)
+    made = plan(law.url, pressed("/slow", 20.0, 60), seconds=60.0, warmup=0.3, least=2.0, longest=60.0)
     run, result, _ = pressing(made)
     assert run.valid, run.reason
-    assert by_path(run)["GET /law"].verdict == "met"
+    row = by_path(run)["GET /slow"]
+    assert row.verdict == "missed" or "itself" in row.reason
     assert result["stopped"] == "everything is decided"
-    assert 2.0 <= run.seconds < 40.0
+    assert 2.0 <= run.seconds < 30.0
     # Nobody asks after the end, and all who asked before are counted.
-    assert law.counts()["paths"]["/law"] == by_path(run)["GET /law"].sent + result["warmup"]["sent"]
+    assert law.counts()["paths"]["/slow"] == row.sent + result["warmup"]["sent"]

@@ -1,7 +1,8 @@
 """Sends a plan by its schedule and counts. Runs in the child process only: it needs gevent.
 
-Each arrival is a greenlet of its own, started when it is due by the monotonic clock, and its latency counts from that moment:
-a request that had to wait because the service (or a connection) was busy has waited. In the closed model a request is due when
+Each arrival is sent when it is due by the monotonic clock, and its latency counts from that moment: a request that had to wait
+because the service (or a connection) was busy has waited. Players take the arrivals by turns, each the next one that nobody has
+taken, and another player joins whenever none is free for what is soon due. In the closed model a request is due when
 its user has time for it, so that a service that stalls is asked less: the figures are those of its users, not of arrivals.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, count
 from typing import Any
@@ -27,13 +28,14 @@ from upheld.load.renewal import Credentials
 from upheld.load.schedule import schedule
 from upheld.load.traffic import Next, Traffic
 
-CANARY_PAUSE = 0.02
-NULL_PAUSE = 0.2
+CANARY_PAUSE = 0.05
+NULL_PAUSE = 0.25
 """Mean seconds between two requests that do nothing."""
-DRAIN_PAUSE = 0.02
 LOOKS_UP_EVERY = 0.2
 """Seconds after which a pause between two arrivals notices that the run was shortened."""
 BEGINS_IN = 0.05
+STEP = 0.02
+"""Seconds between two looks whether what is soon due has a player."""
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -60,7 +62,6 @@ SECRET = 4
 class _Arrival:
     operation: int
     due: float
-    greenlet: Any = None
 
 
 def _filled(text: Text, values: Mapping[str, str]) -> str:
@@ -103,7 +104,12 @@ class Driver:
         self.tell: Callable[[str, Mapping[str, Any]], None] = lambda identity, known: None
         """Told of renewed secrets, for the other generators' `Credentials.take_over`."""
         self._in_flight: set[_Arrival] = set()
-        self._users: list[gevent.Greenlet] = []
+        self._players: list[gevent.Greenlet] = []
+        self._arrivals: Iterator[tuple[float, int]] = iter(())
+        self._upcoming: _Arrival | None = None
+        """The next arrival, which nobody has taken yet."""
+        self._taken: set[_Arrival] = set()
+        """Arrivals whose players wait until they are due."""
         self._lateness: Counter[int] = Counter()
         self._noise: Counter[int] = Counter()
         self._zero = 0.0
@@ -130,7 +136,7 @@ class Driver:
             else:
                 self._play_users()
             self._wait_until(self._zero + self._until, shortened=True)
-            self._drain()
+            gevent.joinall(self._players, timeout=self.plan.drain)
         except BaseException:
             self.stopped = "interrupted"
             raise
@@ -145,15 +151,36 @@ class Driver:
 
     def _play_arrivals(self) -> None:
         rates = [operation.rate / self._generators for operation in self.plan.operations]
-        for due, operation in schedule(rates, self._until, model=self.plan.arrivals, seed=self._seed):
-            self._wait_until(self._zero + due, shortened=True)
-            if due >= self._until:
+        self._arrivals = schedule(rates, self._until, model=self.plan.arrivals, seed=self._seed)
+        self._take()
+        while self._upcoming is not None and self._upcoming.due < self._until:
+            if self._upcoming.due < self.elapsed + 2 * STEP:
+                self._players.append(gevent.spawn(self._take_turns, self._take()))
+            else:
+                self._wait_until(time.monotonic() + STEP)
+
+    def _take(self) -> _Arrival | None:
+        """The next arrival that nobody has taken."""
+        taken, following = self._upcoming, next(self._arrivals, None)
+        self._upcoming = None if following is None else _Arrival(following[1], following[0])
+        if taken is not None:
+            self._taken.add(taken)
+        return taken
+
+    def _take_turns(self, arrival: _Arrival | None) -> None:
+        while arrival is not None:
+            self._wait_until(self._zero + arrival.due, shortened=True)
+            self._taken.discard(arrival)
+            if self._closed or arrival.due >= self._until:
                 return
-            self._start(_Arrival(operation, due))
+            self._late(time.monotonic() - self._zero - arrival.due)
+            self._count(arrival)
+            self._play(arrival)
+            arrival = self._take()
 
     def _play_users(self) -> None:
         mine = range(self._generator, self.plan.users, self._generators)
-        self._users = [gevent.spawn(self._be_a_user, number) for number in mine]
+        self._players = [gevent.spawn(self._be_a_user, number) for number in mine]
 
     def _be_a_user(self, number: int) -> None:
         chance = random.Random(f"{self.plan.seed}/user {number}")
@@ -181,20 +208,10 @@ class Driver:
                 left = min(left, LOOKS_UP_EVERY)
             gevent.sleep(left)
 
-    def _start(self, arrival: _Arrival) -> None:
-        self._count(arrival)
-        # Half the price of a Greenlet; nobody needs to link to it.
-        arrival.greenlet = gevent.spawn_raw(self._play, arrival)
-
     def _count(self, arrival: _Arrival) -> None:
         self._book_into(arrival).sent += 1
         self._in_flight.add(arrival)
         self.most_in_flight = max(self.most_in_flight, len(self._in_flight))
-
-    def _drain(self) -> None:
-        patience = time.monotonic() + self.plan.drain
-        while self._in_flight and time.monotonic() < patience:
-            gevent.sleep(DRAIN_PAUSE)
 
     def _watch_lateness(self) -> None:
         while True:
@@ -219,24 +236,20 @@ class Driver:
         now = time.monotonic()
         self._closed = True
         self._until = min(self._until, now - self._zero)
-        for arrival in self._in_flight:
-            counts = self._book_into(arrival)
+        for arrival in (*self._in_flight, *self._taken):
+            counts, begun = self._book_into(arrival), arrival in self._in_flight
             if (now - self._zero - arrival.due) * 1000 > self.plan.operations[arrival.operation].limit_ms:
+                counts.sent += not begun
                 counts.unfinished += 1
                 self._sample(counts, arrival, True)
             else:
-                counts.sent -= 1
-        playing = [*self._users, *(arrival.greenlet for arrival in self._in_flight if arrival.greenlet)]
+                counts.sent -= begun
         self._in_flight.clear()
-        for greenlet in playing:
-            gevent.kill(greenlet)
+        gevent.killall(self._players, block=False)
 
     # -- one request -----------------------------------------------------------------------------------------------------
 
     def _play(self, arrival: _Arrival) -> None:
-        if arrival not in self._in_flight:
-            return
-        self._late(time.monotonic() - self._zero - arrival.due)
         operation = self.plan.operations[arrival.operation]
         asked = self._traffic.next(arrival.operation)
         if asked is None:
@@ -355,9 +368,11 @@ class Driver:
     def interim(self) -> tuple[dict[str, Counts], dict[str, list[int]], int, float]:
         """What `upheld.load.workers.Interim` tells."""
         slowest = max((operation.limit_ms for operation in self.plan.operations), default=0.0) / 1000
-        before = int(max(0.0, min(self._until, self.elapsed - slowest) - self.plan.warmup) / WINDOW)
+        # What is due and has not begun, because the generator is late, is as open as what is unanswered.
+        waiting = (arrival.due for arrival in (*self._taken, self._upcoming) if arrival is not None)
+        oldest = min((self.elapsed, *waiting))
+        before = int(max(0.0, min(oldest, self._until, self.elapsed - slowest) - self.plan.warmup) / WINDOW)
         late: dict[str, list[int]] = {}
-        oldest = self.elapsed
         for arrival in self._in_flight:
             oldest = min(oldest, arrival.due)
             window = int((arrival.due - self.plan.warmup) / WINDOW)

@@ -6,8 +6,9 @@ written in several ways (null, const, a single alternative, alternatives of plai
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from upheld.contract.dialect import Schemas
@@ -23,9 +24,21 @@ _PLAIN = frozenset({
 _BOUNDS_NOTHING = {"minLength": 0, "minItems": 0, "minProperties": 0, "uniqueItems": False}
 _NOTHING: tuple[Any, ...] = ("", [], {}, ())
 
-Above = frozenset[tuple[str, str]]
-"""Pairs of references that are being compared already: a circle ends here."""
 Side = Literal["operation", "request", "response"]
+
+
+@dataclass
+class _Walk:
+    """What is still to be compared: (where, one schema, the other). Each pair once: circles end, and nothing is told twice."""
+
+    todo: deque[tuple[str, Any, Any]] = field(default_factory=deque)
+    seen: dict[tuple[object, object], tuple[Any, Any]] = field(default_factory=dict)
+
+    def later(self, where: str, mine: Any, theirs: Any) -> None:
+        if (key := _identity(mine, theirs)) not in self.seen:
+            # Kept, so that no other schema gets its id.
+            self.seen[key] = (mine, theirs)
+            self.todo.append((where, mine, theirs))
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,7 @@ class _Pair:
     def __init__(self, mine: Contract, theirs: Contract) -> None:
         self.mine, self.theirs = Schemas(mine.document), Schemas(theirs.document)
         self.schemes = (mine.security_schemes, theirs.security_schemes)
+        self._alike: dict[tuple[object, object], tuple[Any, Any, bool]] = {}
 
     def operations(self, mine: Operation, theirs: Operation) -> Iterator[Difference]:
         yield from self._parameters(_parameters(mine), _parameters(theirs))
@@ -129,7 +143,7 @@ class _Pair:
         for name in sorted(mine.keys() & theirs.keys()):
             where = f"parameter {name}"
             yield from _required("request", where, mine[name].required, theirs[name].required)
-            yield from self._schemas("request", where, mine[name].schema, theirs[name].schema, frozenset())
+            yield from self._schemas("request", where, mine[name].schema, theirs[name].schema)
 
     def _response(self, where: str, mine: ResponseSpec, theirs: ResponseSpec) -> Iterator[Difference]:
         yield from self._contents("response", where, mine.content, theirs.content)
@@ -138,7 +152,7 @@ class _Pair:
         for name in sorted(mine.headers.keys() & theirs.headers.keys()):
             (one, left), (other, right) = mine.headers[name], theirs.headers[name]
             yield from _required("response", f"{where}, header {name}", one, other, binds=False)
-            for found in self._schemas("response", f"{where}, header {name}", left, right, frozenset()):
+            for found in self._schemas("response", f"{where}, header {name}", left, right):
                 yield Difference(
                     found.side, found.where, found.what, found.before, found.after, found.text, binds=False
                 )
@@ -148,14 +162,15 @@ class _Pair:
     ) -> Iterator[Difference]:
         yield from _names(side, where, "media type", f"{where}, media type", mine, theirs)
         for kind in sorted(mine.keys() & theirs.keys()):
-            yield from self._schemas(side, where, mine[kind], theirs[kind], frozenset())
+            yield from self._schemas(side, where, mine[kind], theirs[kind])
 
-    def _schemas(self, side: Side, where: str, mine: Any, theirs: Any, above: Above) -> Iterator[Difference]:
-        refs = (_ref(mine), _ref(theirs))
-        if any(refs):
-            if refs in above:
-                return
-            above |= {refs}
+    def _schemas(self, side: Side, where: str, mine: Any, theirs: Any) -> Iterator[Difference]:
+        walk = _Walk()
+        walk.later(where, mine, theirs)
+        while walk.todo:
+            yield from self._pair(side, *walk.todo.popleft(), walk)
+
+    def _pair(self, side: Side, where: str, mine: Any, theirs: Any, walk: _Walk) -> Iterator[Difference]:
         one, other = _canonical(self.mine, mine), _canonical(self.theirs, theirs)
         left, right = one.get("properties", {}), other.get("properties", {})
         structure = {"properties", "prefixItems", *_INNER, _ALL_OF, _ALTERNATIVES}
@@ -172,44 +187,63 @@ class _Pair:
         needs = [{name: _need(name in s.get("required", [])) for name in s.get("properties", {})} for s in (one, other)]
         yield from _names(side, where, "property", f"{where}, property", *needs)
         for name in sorted(left.keys() & right.keys()):
-            yield from self._schemas(side, f"{where}.{name}", left[name], right[name], above)
+            walk.later(f"{where}.{name}", left[name], right[name])
         for word in _INNER:
             if word in one or word in other:
-                inner = (one.get(word, True), other.get(word, True))
-                yield from self._schemas(side, f"{where}, {word}", *inner, above)
-        yield from self._lists(side, where, one.get("prefixItems", []), other.get("prefixItems", []), above)
+                walk.later(f"{where}, {word}", one.get(word, True), other.get(word, True))
+        yield from self._lists(
+            side, where, "prefixItems", (one.get("prefixItems", []), other.get("prefixItems", [])), walk
+        )
         for word in (_ALL_OF, _ALTERNATIVES):
             ours, others = one.get(word, []), other.get(word, [])
             # What has no alternatives is its own only one.
             alone = word == _ALTERNATIVES
             lacking = self._unmatched(
-                ours or ([mine] if others and alone else []), others or ([theirs] if ours and alone else []), above
+                ours or ([mine] if others and alone else []),
+                others or ([theirs] if ours and alone else []),
+                where,
+                walk,
             )
             if len(ours) != len(others):
                 text = f"{where}: {len(ours)} {word} → {len(others)}"
                 yield Difference(side, where, word, len(lacking[0]), len(lacking[1]), text)
             else:
-                yield from self._lists(side, where, *lacking, above)
+                yield from self._lists(side, where, word, lacking, walk)
 
     def _lists(
-        self, side: Side, where: str, ours: Sequence[Any], others: Sequence[Any], above: Above
+        self, side: Side, where: str, word: str, lists: tuple[Sequence[Any], Sequence[Any]], walk: _Walk
     ) -> Iterator[Difference]:
+        ours, others = lists
         if len(ours) != len(others):
-            text = f"{where}: {len(ours)} prefixItems → {len(others)}"
-            yield Difference(side, where, "prefixItems", len(ours), len(others), text)
+            text = f"{where}: {len(ours)} {word} → {len(others)}"
+            yield Difference(side, where, word, len(ours), len(others), text)
         for one, other in zip(ours, others, strict=False):
-            yield from self._schemas(side, where, one, other, above)
+            walk.later(where, one, other)
 
-    def _unmatched(self, ours: Sequence[Any], others: Sequence[Any], above: Above) -> tuple[list[Any], list[Any]]:
-        """What has no equal on the other side."""
+    def _unmatched(
+        self, ours: Sequence[Any], others: Sequence[Any], where: str, walk: _Walk
+    ) -> tuple[list[Any], list[Any]]:
+        """What has no counterpart on the other side: a component of the same name, or else an equal."""
         left, right = [], list(others)
         for one in ours:
-            same = (other for other in right if not any(self._schemas("request", "", one, other, above)))
-            if (equal := next(same, None)) is None:
-                left.append(one)
+            named = next((other for other in right if _ref(one) and _ref(one) == _ref(other)), None)
+            if named is not None:
+                walk.later(where, one, named)
+                right.remove(named)
             else:
+                left.append(one)
+        for one in list(left):
+            if (equal := next((other for other in right if self._same(one, other)), None)) is not None:
+                left.remove(one)
                 right.remove(equal)
         return left, right
+
+    def _same(self, mine: Any, theirs: Any) -> bool:
+        key = _identity(mine, theirs)
+        if key not in self._alike:
+            self._alike[key] = (mine, theirs, True)  # as long as nothing speaks against it: a circle ends here
+            self._alike[key] = (mine, theirs, not any(self._schemas("request", "", mine, theirs)))
+        return self._alike[key][2]
 
 
 def _canonical(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, Any]:
@@ -306,6 +340,11 @@ def _carried(schemes: Mapping[str, Mapping[str, Any]], name: str) -> str:
 
 def _credentials(alternatives: frozenset[frozenset[str]]) -> str:
     return " or ".join(sorted(" and ".join(sorted(names)) or "none" for names in alternatives))
+
+
+def _identity(mine: Any, theirs: Any) -> tuple[object, object]:
+    one, other = (_ref(schema) if isinstance(schema, Mapping) and len(schema) == 1 else "" for schema in (mine, theirs))
+    return one or id(mine), other or id(theirs)
 
 
 def _ref(schema: Any) -> str:

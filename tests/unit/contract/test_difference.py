@@ -99,3 +99,49 @@ def test_operations_parameters_and_statuses() -> None:
         "GET /items/{id}: response 201 is added",
         "POST /new is added",
     ]
+
+
+def test_schemas_that_all_lead_to_each_other_are_compared_once() -> None:
+    names = [f"S{number}" for number in range(30)]
+    refs = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+
+    def all_of_them(maximum: int) -> Schema:
+        leaf = {"type": "object", "properties": {"n": {"type": "integer", "maximum": maximum}}}
+        fields = dict(zip(names, refs, strict=True))
+        return {
+            name: {"type": "object", "properties": {**fields, "any": {"oneOf": [*refs, leaf if name == "S29" else {}]}}}
+            for name in names
+        }
+
+    one, other = (
+        contract({"/a": {"post": operation(requestBody=body(refs[0]))}}, components={"schemas": all_of_them(maximum)})
+        for maximum in (3, 4)
+    )
+    assert list(differences(one, one)) == []
+    assert len(list(differences(one, other))) == 1
+
+
+def test_a_component_is_compared_with_each_that_stands_in_its_place() -> None:
+    name = {"$ref": "#/components/schemas/Name"}
+    mine = {"type": "object", "properties": {"first": name, "last": name}}
+    inline = [{"type": "string", "maxLength": length} for length in (9, 8)]
+    theirs = {"type": "object", "properties": dict(zip(("first", "last"), inline, strict=True))}
+    told = of_bodies(mine, theirs, {"Name": {"type": "string", "maxLength": 9}})
+    assert told == ["POST /items: request body.last: maxLength 9 → 8"]
+    choice = {"oneOf": [name, {"type": "integer", "minimum": 1}]}
+    both = {"type": "object", "properties": {"a": choice, "b": choice}}
+    other = {
+        "type": "object",
+        "properties": {
+            name: {"oneOf": [{"type": "integer", "minimum": 1}, one]} for name, one in zip("ab", inline, strict=True)
+        },
+    }
+    told = of_bodies(both, other, {"Name": {"type": "string", "maxLength": 9}})
+    assert told == ["POST /items: request body.b: maxLength 9 → 8"]
+
+
+def test_what_stands_beside_a_reference_counts() -> None:
+    plain = {"$ref": "#/components/schemas/Name"}
+    narrow = {**plain, "maxLength": 3}
+    pair = [{"type": "object", "properties": {"a": plain, "b": schema}} for schema in (plain, narrow)]
+    assert len(of_bodies(*pair, {"Name": {"type": "string", "minLength": 1}})) == 1

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -70,6 +71,19 @@ def test_the_reference_has_a_contract_that_can_be_planned() -> None:
     assert "#prefix: /api/v1" in written
     assert f"upheld check {SHOP} --quick" in begun.out
     assert "RateLimit-Policy" in begun.out
+
+
+def test_the_commands_of_the_guide() -> None:
+    guide = Path(__file__).parents[2] / "docs/guides/first-contract.md"
+    lines = re.findall(r"^\$ upheld (.+)$", guide.read_text().partition("```console\n")[2].partition("```")[0], re.M)
+    assert [line.split()[0] for line in lines] == ["init", "plan", "check"]
+    with Embedded("raised") as reference:
+        for line in lines:
+            words = line.replace("http://127.0.0.1:8500", reference.url).split()
+            fewer = ["--no-fuzz", "--only", "http/challenge"] if words[0] == "check" else []
+            ended = run(*words, *fewer)
+            assert ended.status == 0, ended.all
+    assert "upheld" in ended.verdicts.values()
 
 
 def test_a_few_gets_without_credentials_and_nothing_else(notes: Notes) -> None:

@@ -46,7 +46,7 @@ def find(paths: Iterable[str | Path] = ()) -> tuple[Path, ...]:
         if not here:
             where = f"{path}: no upheld.yaml here" if given else "no upheld.yaml here, nor in contracts/*/"
             raise ContractError(
-                (Place(str(path)), f"{where}; four lines are enough to begin one (README.md, First contract)")
+                (Place(str(path)), f"{where}; `upheld init` begins one from a URL or an OpenAPI document")
             )
         found += here
     return tuple(dict.fromkeys(found))

@@ -303,7 +303,7 @@ def test_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [path.as_posix() for path in find()] == both
     assert [path.as_posix() for path in find(["contracts"])] == both
     assert [path.as_posix() for path in find(["contracts/a", "contracts/a/upheld.yaml"])] == both[:1]
-    with pytest.raises(ContractError, match="four lines are enough"):
+    with pytest.raises(ContractError, match="`upheld init` begins one"):
         find([tmp_path / "contracts" / "c"])
 
 

@@ -208,13 +208,15 @@ def _unknown(seen: _Seen, place: Address, doors: Doors, who: People) -> Iterator
 
 
 def look(visitor: Visitor, contract: Contract, address: str) -> _Seen:
-    """A few GETs that harm nobody, and one that is to be refused. Raises `TargetUnreachable`."""
+    """A few GETs that harm nobody, and one that is to be refused; none once the service asks for a pause. Raises `TargetUnreachable`."""
     root = visitor.origin
     looks = []
     for operation in open_reads(contract):
         answer = visitor.get(root + operation.path, {"Origin": ORIGIN, "Accept": "application/json"})
         if answer is not None:
             looks.append(Look(operation, Request("GET", operation.path), answer))
+            if answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers):
+                return _Seen(contract, address, tuple(looks))
     refused, request = refusable(contract, secrets.token_hex(6))
     answer = visitor.get(root + request.path, {"Origin": ORIGIN, "Accept": "application/json"})
     return _Seen(contract, address, tuple(looks), Look(refused, request, answer) if answer is not None else None)

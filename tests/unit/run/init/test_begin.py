@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.unit.contract.conftest import answer, body, document, fields, operation
 
@@ -20,6 +21,7 @@ from upheld.run.init.begin import Beginning, begin, write
 from upheld.run.init.draft import Address, Doors, draft
 from upheld.run.init.people import people
 from upheld.run.init.signs import Look, signs
+from upheld.run.init.visitor import Visitor
 
 TOKENS = answer(fields("access_token", "refresh_token"))
 LOGIN = operation(requestBody=body(fields("email", "password")), responses=TOKENS, security=[])
@@ -296,6 +298,24 @@ def test_a_host_that_is_not_allowed_is_not_asked() -> None:
     with pytest.raises(UsageError, match=r"--allow-host api.shop.test"):
         begin(file(DOCUMENTS["3.1"]), ask=nobody, target="https://api.shop.test")
     assert not Path("contracts").exists()
+
+
+PAUSE = httpx.Response(503, headers={"Retry-After": "5"})
+
+
+@pytest.mark.parametrize(("said", "more"), [(httpx.Response(429), 0), (PAUSE, 0), (httpx.Response(503), 2)])
+def test_a_service_that_asks_for_a_pause_is_left_alone(said: httpx.Response, more: int) -> None:
+    asked: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return said if request.url.path == "/b" else httpx.Response(200, json={})
+
+    visitor = Visitor(httpx.Client(transport=httpx.MockTransport(handler)), "http://127.0.0.1:1")
+    contract = contract_of(document({path: {"get": operation()} for path in ("/a", "/b", "/c")}))
+    module.look(visitor, contract, visitor.origin)
+    assert asked[:2] == ["/a", "/b"]
+    assert len(asked[2:]) == more
 
 
 def test_a_target_that_is_named_has_to_be_there(free_port: int) -> None:

@@ -25,7 +25,8 @@ from upheld.exchange import Exchange, Headers, Request, Response, Session
 from upheld.run.fuzz import EngineFinding, FuzzRun, fuzz
 from upheld.targets.ports import free_port
 
-pytestmark = pytest.mark.live
+# One process: each would fuzz the seeded shop for itself.
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("fuzz")]
 
 APPS = Path(__file__).parent / "apps"
 ANN = Session("ann", "user", headers=(("Authorization", "Bearer token-of-ann"),))

@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,16 @@ def _job(path: Path) -> dict[str, Any]:
     return read
 
 
+def _hide_our_constants() -> None:
+    """Hypothesis tries constants of the code under test, for which it takes all modules outside of site-packages: ours, too, in a
+    checkout. What a seed generates must neither depend on where we are installed nor on what we write here.
+    """
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "upheld":
+            module.__file__ = None
+
+
+_hide_our_constants()
 _die_with_parent(int(os.environ["UPHELD_FUZZ_PARENT"]))
 _JOB = _job(Path(os.environ["UPHELD_FUZZ_JOB"]))
 _SECRETS: dict[str, Any] = json.loads(os.environ.pop("UPHELD_FUZZ_SECRETS"))

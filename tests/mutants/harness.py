@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 from tests.mutants.inside import Inside, journals
-from upheld.check import Check, Profile
+from upheld.check import Check, NotApplicable, Profile, Subjects, Unproven
 from upheld.checks import catalogue, select
+from upheld.contract import Contract
 from upheld.contract.load import load
 from upheld.run.examine import Options, examine
 from upheld.run.prepare import bundled, enter, fetch
@@ -34,6 +37,8 @@ QUOTAS = {
     "UPHELD_REFERENCE_DEFAULT_QUOTA": ('"**", quota: 100/min', 24),
 }
 """Setting of the reference → how upheld.yaml says the same, and what both say instead where limits are to be studied cheaply."""
+FEW = 4
+"""Subjects of each check that a mutant is not about: chosen anew for each mutant, so that the suite has seen all of them stay silent."""
 SHORT = 24
 """Seconds of a window where windows are waited for: the silent runs and tests/live wait for whole minutes."""
 
@@ -63,6 +68,7 @@ def run(
     served: bool = False,
     cheap: bool = False,
     inside: bool = False,
+    about: str = "",
     seed: int = 1,
 ) -> Run:
     """One examination of the reference as shipped and with raised limits, both with the defect.
@@ -71,7 +77,8 @@ def run(
 
     ``served`` takes the contract's document from the service itself, as a contract without a file does. ``cheap`` has small
     quotas in the contract and in the services, and short windows where they are waited for; ``inside`` has the services
-    on threads of this process instead of processes of their own.
+    on threads of this process instead of processes of their own. Where a run is ``about`` one requirement, all others are held
+    to `FEW` of their subjects.
     """
     with ExitStack() as stack:
         place, extra = bundled(), {**CHEAP, **(environment or {})}
@@ -84,6 +91,8 @@ def run(
             extra["UPHELD_REFERENCE_MUTANT"] = mutant
         contract = load(place)
         checks = list(select(only, [*skip, *(() if patient else waiting())]).values())
+        if about and catalogue()[about].converse:
+            checks = [check if check.id == about else _held_to_few(check, f"{mutant}/{check.id}") for check in checks]
         profiles: tuple[Profile, ...] = ("raised", "shipped") if _studies_limits(checks) else ("raised",)
         if any(check.requirement.profile == "short_lived" for check in checks):
             profiles = (*profiles, "short_lived")
@@ -100,6 +109,20 @@ def run(
         if served:
             contract = load(place, openapi_bytes=fetch(running["raised"].url, "/openapi.json"))
         return examine(contract, checks, running, options)
+
+
+def _held_to_few(check: Check, chance: str) -> Check:
+    whole = check.subjects
+    if whole is None:
+        return check
+
+    def few(contract: Contract) -> Subjects:
+        found = whole(contract)
+        if isinstance(found, NotApplicable | Unproven) or len(found) <= FEW:
+            return found
+        return Random(chance).sample(found, FEW)
+
+    return replace(check, subjects=few)
 
 
 def _studies_limits(checks: Iterable[Check]) -> bool:

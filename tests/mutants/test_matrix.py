@@ -55,7 +55,14 @@ def test_only_its_own_check_sees_a_mutant(mutant) -> None:  # type: ignore[no-un
     patient, dear = waits(mutant.requirement), is_dear(mutant.requirement)
     hashes = DEAR.get(mutant.requirement)
     # Where it is about time, the service is not asked by its own interpreter.
-    how = {"patient": patient, "dear": dear, "fuzz": fuzz, "served": served, "inside": hashes is None}
+    how = {
+        "patient": patient,
+        "dear": dear,
+        "fuzz": fuzz,
+        "served": served,
+        "inside": hashes is None,
+        "about": mutant.requirement,
+    }
     skip = [id for id in BY_THE_CLOCK if id != mutant.requirement]
     outcome = run(mutant.name, environment=hashes, skip=skip, cheap=True, **how)
     assert not outcome.stopped, f"{outcome.stopped}\n{outcome.target_output[-2000:]}"

@@ -162,7 +162,6 @@ def test_without_a_contract_nothing_is_imported(tmp_path: Path) -> None:
 def test_ctrl_c_ends_the_session(shop: Path) -> None:
     import signal
     import time
-    from functools import partial
 
     class Slow(Notes):
         async def answer(self, asked: Asked) -> Said:
@@ -175,11 +174,7 @@ def test_ctrl_c_ends_the_session(shop: Path) -> None:
         contract(shop / "contracts" / "shop", AUTH, target=target.url)
         command = [sys.executable, "-m", "pytest", "-p", "upheld.run.pytest_plugin", "contracts", "--upheld-no-fuzz"]
         environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-        # A shell starts what runs in its background with the interrupt ignored, and Python leaves that as it finds it.
-        heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-        process = subprocess.Popen(
-            command, cwd=shop, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=heeding
-        )
+        process = subprocess.Popen(command, cwd=shop, stdout=subprocess.PIPE, text=True, env=environment)
         end = time.monotonic() + 60
         while target.asked.total() < 10 and time.monotonic() < end:
             time.sleep(0.02)

@@ -190,6 +190,11 @@ class LatencyRow:
     failures: tuple[tuple[str, int], ...] = ()
     """(status or name of the exception, how many), the most frequent first: what ``errors`` counts."""
 
+    @property
+    def is_class(self) -> bool:
+        """Whether it sums up a whole class of operations."""
+        return self.name.startswith("class ")
+
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
@@ -240,9 +245,24 @@ class LoadRun:
     """The generator processes, where there was more than one."""
 
     @property
+    def classes(self) -> tuple[LatencyRow, ...]:
+        """The rows of whole classes."""
+        return tuple(row for row in self.rows if row.is_class)
+
+    @property
+    def operations(self) -> tuple[LatencyRow, ...]:
+        """The rows of single operations."""
+        return tuple(row for row in self.rows if not row.is_class)
+
+    @property
     def sent(self) -> int:
         """Requests of the measured part."""
-        return sum(row.sent for row in self.rows if not row.name.startswith("class "))
+        return sum(row.sent for row in self.operations)
+
+    @property
+    def interrupted(self) -> bool:
+        """Somebody ended it before its time."""
+        return self.reason.startswith("interrupted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

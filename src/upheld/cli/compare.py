@@ -55,7 +55,7 @@ def compare(
 
     Each is a URL, `embedded`, or a contract whose target is started. Exit status 1 when the candidate is slower.
     """
-    from upheld.load.compare import Side, classes
+    from upheld.load.compare import Side
     from upheld.load.compare import compare as compared
     from upheld.report.live import live
     from upheld.run.site import added, site, stage
@@ -85,7 +85,7 @@ def compare(
                 yield play
 
         def heard(played: Round) -> None:
-            p95 = ", ".join(f"{row.latency_class} {row.p95_ms or 0:.0f} ms" for row in classes(played.run))
+            p95 = ", ".join(f"{row.latency_class} {row.p95_ms or 0:.0f} ms" for row in played.run.classes)
             listener(Progress("note", f"{played.side}: {played.problem or f'p95 {p95}'}"))
 
         found = compared(pair, pairs=rounds, seed=seed, tolerance=tolerance / 100, told=heard)

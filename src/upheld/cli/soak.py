@@ -43,7 +43,7 @@ def soak(
 
     Exit status 1 when one of them drifts, or a class misses its target.
     """
-    from upheld.load.soak import classes, shown
+    from upheld.load.soak import shown
     from upheld.load.soak import soak as soaked
     from upheld.report.live import live
     from upheld.run.site import added, site
@@ -65,7 +65,7 @@ def soak(
             return place.press(seconds=each, rate=rate, seed=seed + number)
 
         def tell(stretch: Stretch) -> None:
-            p50 = ", ".join(f"{row.latency_class} {row.p50_ms or 0:.0f} ms" for row in classes(stretch.run))
+            p50 = ", ".join(f"{row.latency_class} {row.p50_ms or 0:.0f} ms" for row in stretch.run.classes)
             resident = f", memory {stretch.memory / 2**20:.0f} MiB" if stretch.memory else ""
             listener(Progress("note", stretch.problem or f"median {p50}{resident}"))
 

@@ -235,7 +235,7 @@ class _Steps:
         self.pressed = self.pressed or {row.name for row in run.rows}
         self.done.append(step)
         self.told(step)
-        if run.reason.startswith("interrupted"):
+        if run.interrupted:
             raise _Ended("interrupted")
         return step
 
@@ -285,8 +285,8 @@ def judged(rate: float, run: LoadRun, pressed: Collection[str] = ()) -> Step:
 
 def _targets(rows: Sequence[LatencyRow]) -> Iterable[LatencyRow]:
     """The classes, and operations whose target is their own."""
-    classes = {(row.latency_class, row.limit_ms) for row in rows if row.name.startswith("class ")}
-    return (row for row in rows if row.name.startswith("class ") or (row.latency_class, row.limit_ms) not in classes)
+    classes = {(row.latency_class, row.limit_ms) for row in rows if row.is_class}
+    return (row for row in rows if row.is_class or (row.latency_class, row.limit_ms) not in classes)
 
 
 def _too_few(row: LatencyRow) -> bool:

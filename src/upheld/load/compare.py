@@ -15,6 +15,7 @@ from typing import Any
 
 from upheld.load.plan import Plan
 from upheld.load.ratio import Ratio, fewest_pairs, ratio
+from upheld.load.rounds import spoilt
 from upheld.verdict import LatencyRow, LoadRun
 
 SCHEMA = "upheld.load-compare/1"
@@ -123,7 +124,7 @@ class Comparison:
                         "sent": row.sent,
                         "errors": row.errors,
                     }
-                    for row in classes(played.run)
+                    for row in played.run.classes
                 },
             }
             for played in self.rounds
@@ -164,7 +165,7 @@ def compare(
                     rounds += _played(play, number, side, told)
                     if rounds[-1].problem:
                         break
-            if _interrupted(rounds[-1].run):
+            if rounds[-1].run.interrupted:
                 raise KeyboardInterrupt
     except KeyboardInterrupt:
         stopped = "interrupted"
@@ -178,30 +179,16 @@ def _played(play: Play, number: int, side: Side, told: Callable[[Round], object]
         played = Round(number, side, run, _problem(run))
         told(played)
         yield played
-        if not played.problem or _interrupted(run):
+        if not played.problem or run.interrupted:
             break
 
 
 def _problem(run: LoadRun) -> str:
-    if not run.valid or _interrupted(run):
-        return run.reason
-    rows = list(classes(run))
-    if not rows:
-        return "nothing was measured"
-    if throttled := sum(row.throttled for row in rows):
-        return f"{throttled} answers were 429: the limiter was measured"
+    if why := spoilt(run):
+        return why
     # Without an answer there is no latency. What is slow or late is: it strikes both sides.
-    unanswered = [row.name for row in rows if row.p95_ms is None and row.sent]
+    unanswered = [row.name for row in run.classes if row.p95_ms is None and row.sent]
     return f"too many requests of {' and '.join(unanswered)} failed" if unanswered else ""
-
-
-def _interrupted(run: LoadRun) -> bool:
-    return run.reason.startswith("interrupted")
-
-
-def classes(run: LoadRun) -> Iterable[LatencyRow]:
-    """The rows of whole classes."""
-    return (row for row in run.rows if row.name.startswith("class "))
 
 
 def concluded(rounds: Sequence[Round], *, tolerance: float = TOLERANCE, stopped: str = "") -> Comparison:
@@ -209,7 +196,7 @@ def concluded(rounds: Sequence[Round], *, tolerance: float = TOLERANCE, stopped:
     good = {(played.pair, played.side): played.run for played in rounds if not played.problem}
     numbers = sorted({pair for pair, _ in good if all((pair, side) in good for side in Side)})
     both = [
-        tuple({row.latency_class: row for row in classes(good[number, side]) if row.sent} for side in Side)
+        tuple({row.latency_class: row for row in good[number, side].classes if row.sent} for side in Side)
         for number in numbers
     ]
     names = list(dict.fromkeys(name for base, candidate in both for name in base if name in candidate))
@@ -284,13 +271,13 @@ def _overall(answers: Sequence[Answer]) -> Answer:
 def _notes(rounds: Sequence[Round], counted: Sequence[int]) -> Iterable[str]:
     for number in sorted({played.pair for played in rounds} - set(counted)):
         mine = [played for played in rounds if played.pair == number and played.problem]
-        if mine and not _interrupted(mine[-1].run):
+        if mine and not mine[-1].run.interrupted:
             times = "once" if len(mine) == 1 else f"{len(mine)} times"
             yield f"pair {number + 1} does not count: {mine[-1].side}, played {times}: {mine[-1].problem}"
     if repeated := sum(bool(played.problem) for played in rounds if played.pair in counted):
         yield f"{repeated} invalid {'rounds were' if repeated > 1 else 'round was'} played again"
     for side in Side:
-        runs = [row for played in rounds if played.side is side and not played.problem for row in classes(played.run)]
+        runs = [row for played in rounds if played.side is side and not played.problem for row in played.run.classes]
         if errors := sum(row.errors + row.unfinished for row in runs):
             yield f"{side}: {errors} of {sum(row.sent for row in runs)} requests failed, and count as slower than any"
 

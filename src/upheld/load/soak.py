@@ -14,8 +14,9 @@ from typing import Any
 
 from upheld.errors import TargetError
 from upheld.load.drift import drift
+from upheld.load.rounds import spoilt
 from upheld.load.verdict import MISSED
-from upheld.verdict import LatencyRow, LoadRun
+from upheld.verdict import LoadRun
 
 SCHEMA = "upheld.load-soak/1"
 STRETCHES = 30
@@ -83,7 +84,7 @@ class Soak:
     @property
     def missed(self) -> tuple[str, ...]:
         """Classes that missed their target in some stretch."""
-        rows = [row for stretch in self.stretches if not stretch.problem for row in classes(stretch.run)]
+        rows = [row for stretch in self.stretches if not stretch.problem for row in stretch.run.classes]
         return tuple(dict.fromkeys(row.name for row in rows if row.verdict == MISSED))
 
     @property
@@ -108,7 +109,7 @@ class Soak:
                 "memory": stretch.memory,
                 "classes": {
                     row.latency_class: {"p50_ms": row.p50_ms, "p95_ms": row.p95_ms, "sent": row.sent, "over": row.over}
-                    for row in classes(stretch.run)
+                    for row in stretch.run.classes
                 },
             }
             for stretch in self.stretches
@@ -156,9 +157,9 @@ def soak(
     try:
         for number in range(stretches):
             run = play(number)
-            played.append(Stretch(number, run, memory(), _problem(run)))
+            played.append(Stretch(number, run, memory(), spoilt(run)))
             told(played[-1])
-            if run.reason.startswith("interrupted"):
+            if run.interrupted:
                 raise KeyboardInterrupt
     except KeyboardInterrupt:
         stopped = "interrupted"
@@ -167,20 +168,6 @@ def soak(
             raise
         stopped = f"the target was lost: {error}"
     return concluded(played, stopped=stopped)
-
-
-def _problem(run: LoadRun) -> str:
-    if not run.valid or run.reason.startswith("interrupted"):
-        return run.reason
-    rows = list(classes(run))
-    if throttled := sum(row.throttled for row in rows):
-        return f"{throttled} answers were 429: the limiter was measured"
-    return "" if rows else "nothing was measured"
-
-
-def classes(run: LoadRun) -> Iterable[LatencyRow]:
-    """The rows of whole classes."""
-    return (row for row in run.rows if row.name.startswith("class "))
 
 
 def concluded(played: Sequence[Stretch], *, stopped: str = "") -> Soak:
@@ -195,7 +182,7 @@ def concluded(played: Sequence[Stretch], *, stopped: str = "") -> Soak:
     ]
     trends = {item.trend for item in series}
     order = (Trend.DRIFTING, Trend.NOT_DECIDED, Trend.STEADY)
-    bad = [stretch for stretch in played if stretch.problem and not stretch.problem.startswith("interrupted")]
+    bad = [stretch for stretch in played if stretch.problem and not stretch.run.interrupted]
     return Soak(
         series=tuple(series),
         stretches=tuple(played),
@@ -207,8 +194,8 @@ def concluded(played: Sequence[Stretch], *, stopped: str = "") -> Soak:
 
 def _quantities(judged: Sequence[Stretch]) -> Iterable[tuple[str, str, list[tuple[int, float]]]]:
     """(name, unit, points) of everything that is watched."""
-    for name in dict.fromkeys(row.latency_class for stretch in judged for row in classes(stretch.run)):
-        rows = [(s.number, row) for s in judged for row in classes(s.run) if row.latency_class == name]
+    for name in dict.fromkeys(row.latency_class for stretch in judged for row in stretch.run.classes):
+        rows = [(s.number, row) for s in judged for row in s.run.classes if row.latency_class == name]
         yield f"median {name}", "ms", [(number, row.p50_ms) for number, row in rows if row.p50_ms is not None]
         yield f"over {name}", "%", [(number, row.over / row.sent) for number, row in rows if row.sent]
     if held := [(stretch.number, float(stretch.memory)) for stretch in judged if stretch.memory is not None]:

@@ -122,7 +122,7 @@ def _not_achieved(load: LoadRun) -> str:
 
 
 def _operations(load: LoadRun) -> list[LatencyRow]:
-    return [row for row in load.rows if not row.name.startswith("class ")]
+    return list(load.operations)
 
 
 def _where(load: LoadRun) -> str:

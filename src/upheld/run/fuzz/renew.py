@@ -27,6 +27,7 @@ class Renewer:
         self._contract = contract
         self._token = token
         self._numbers = count(1)
+        self._unique: dict[str, list[dict[str, Any]]] = {}
 
     def renewed(self, label: str | None, request: Request) -> Request:
         """The request with another Idempotency-Key, and with other values in the unique fields of its JSON or form."""
@@ -44,7 +45,10 @@ class Renewer:
         else:
             form, body = "", parsed(request.body)
         new = body
-        for field in unique_fields(self._contract, operation):
+        if operation.label not in self._unique:
+            # Once: a failure that is made smaller sends one operation dozens of times.
+            self._unique[operation.label] = unique_fields(self._contract, operation)
+        for field in self._unique[operation.label]:
             new = at(new, steps(field["path"]), partial(self._other, field))
         if new == body:
             return request

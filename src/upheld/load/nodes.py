@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets as entropy
-import string
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -15,7 +13,7 @@ from upheld.load.client import Client, NullService
 from upheld.load.conductor import ENDS_IN, Conductor, Decided
 from upheld.load.driver import BEGINS_IN, Driver
 from upheld.load.metrics import Moment
-from upheld.load.plan import Plan, Secrets, loads, missing_secrets
+from upheld.load.plan import Plan, Secrets, fresh_namespace, loads, missing_secrets
 
 TELLS_EVERY = 1.0
 HANDS_OVER_WITHIN = 60.0
@@ -63,7 +61,7 @@ class _Driving:
                 Client(plan.base_url, self._environment.events.request).send,
                 generator=generator,
                 generators=generators,
-                namespace="".join(entropy.choice(string.ascii_lowercase) for _ in range(6)),
+                namespace=fresh_namespace(),
                 null=null.ask,
             ),
             False,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
+import string
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import cycle
@@ -25,10 +27,17 @@ MAKER = "*maker*"
 """As an identity: whoever made the member."""
 ACCESS = "access"
 """The access token that a renewal brought."""
+NAMESPACE = 6
+"""Letters before a unique value's number, which keep apart what is made by different processes."""
 Arrivals = Literal["poisson", "even"]
 Model = Literal["open", "closed"]
 ODD_EVERY = 20
 """Every so many requests of an operation one is unusual, where it has unusual ones."""
+
+
+def fresh_namespace() -> str:
+    """Letters that nobody else's unique values begin with, as good as surely."""
+    return "".join(secrets.choice(string.ascii_lowercase) for _ in range(NAMESPACE))
 
 
 def render(text: Text, values: Mapping[str, str]) -> str:

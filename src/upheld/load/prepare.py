@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import secrets as entropy
-import string
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +17,7 @@ from upheld.load.corpus import Corpus
 from upheld.load.length import Expected, forecast, needed
 from upheld.load.members import Hear, Members
 from upheld.load.plain import Plain
-from upheld.load.plan import Arrivals, Plan, Pressed, Secrets
+from upheld.load.plan import Arrivals, Plan, Pressed, Secrets, fresh_namespace
 from upheld.load.rates import Demand, identities_for, shares, within_quotas
 from upheld.load.renewal import Credentials
 from upheld.load.target import recognise
@@ -70,7 +68,7 @@ def prepared(
     load = contract.policy.load
     seconds = seconds or load.duration
     wanted = rate or load.rate or load.users * USERS_RATE
-    namespace = "".join(entropy.choice(string.ascii_lowercase) for _ in range(6))
+    namespace = fresh_namespace()
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(base_url))
     used = sessions_in_use(sessions)
     known: dict[str, Mapping[str, Any]] = {session.name: secrets_of(session) for session in used}

@@ -31,15 +31,6 @@ pytestmark = pytest.mark.live
 REPO = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def law() -> Iterator[Law]:
-    server = Law()
-    try:
-        yield server
-    finally:
-        server.close()
-
-
 def missed(row: LatencyRow) -> bool:
     return row.verdict == "missed" or (row.verdict == "invalid" and "itself" in row.reason)
 

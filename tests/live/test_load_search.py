@@ -17,15 +17,6 @@ from upheld.verdict import LoadRun
 pytestmark = pytest.mark.live
 
 
-@pytest.fixture
-def law() -> Iterator[Law]:
-    server = Law()
-    try:
-        yield server
-    finally:
-        server.close()
-
-
 def test_the_capacity_of_a_queue_is_its_service_time(law: Law) -> None:
     """25 ms each, one after the other: 40 a second, less what bursts need to stay within 400 ms."""
 

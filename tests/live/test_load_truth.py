@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,15 +31,6 @@ def tell(environment, **_):
     total = environment.stats.total
     print("p95", total.get_response_time_percentile(0.95), total.num_requests, total.num_failures, total.max_response_time)
 """
-
-
-@pytest.fixture
-def law() -> Iterator[Law]:
-    server = Law()
-    try:
-        yield server
-    finally:
-        server.close()
 
 
 def true_p95() -> float:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,6 @@ from upheld.verdict import Exit, Progress
 
 pytestmark = pytest.mark.live
 REPO = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def law() -> Iterator[Law]:
-    server = Law()
-    try:
-        yield server
-    finally:
-        server.close()
 
 
 def served(law: Law) -> int:

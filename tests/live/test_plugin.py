@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 from tests.live.apps.notes import Asked, Notes, Said
 from tests.live.calls import ANN, AUTH, contract
+
+from upheld.checks import catalogue
 
 pytestmark = pytest.mark.live
 ONLY = "checks: {only: [http/challenge, http/allow]}\n"
@@ -175,10 +178,41 @@ def test_ctrl_c_ends_the_session(shop: Path) -> None:
         command = [sys.executable, "-m", "pytest", "-p", "upheld.run.pytest_plugin", "contracts", "--upheld-no-fuzz"]
         environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         process = subprocess.Popen(command, cwd=shop, stdout=subprocess.PIPE, text=True, env=environment)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while target.asked.total() < 10 and time.monotonic() < end:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=10)
+        out, _ = process.communicate(timeout=30)
     assert process.returncode == 2, out
     assert "KeyboardInterrupt" in out
+
+
+def test_allure_is_told_what_a_promise_is(shop: Path) -> None:
+    ended = _pytest(
+        shop,
+        "contracts",
+        "--upheld-no-fuzz",
+        "--strict-markers",
+        "--alluredir=allure",
+        plugins=("allure_pytest.plugin",),
+    )
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    results = [json.loads(file.read_text()) for file in (shop / "allure").glob("*-result.json")]
+    told = {result["name"]: result for result in results}
+    broken = told[f"{catalogue()['http/challenge'].title}: GET /me"]
+    labels = {label["name"]: label["value"] for label in broken["labels"]}
+    assert (broken["status"], labels["severity"]) == ("failed", "critical")
+    assert (labels["parentSuite"], labels["suite"], labels["subSuite"]) == ("shop", "http", "http/challenge")
+    assert "BREACHED  http/challenge   GET /me" in broken["statusDetails"]["message"]
+    clause = catalogue()["http/challenge"].requirement.clause
+    assert [(link["name"], link["url"]) for link in broken["links"]] == [(clause.text, clause.url)]
+    # Each promise has a history of its own, and those of one requirement are cases of one test.
+    assert len({result["historyId"] for result in results}) == len(results)
+    assert len({result["testCaseId"] for result in results}) == 2
+    assert {result["status"] for result in results} == {"passed", "failed"}
+
+
+def test_without_its_option_allure_is_told_nothing(shop: Path) -> None:
+    ended = _pytest(shop, "contracts", "--upheld-no-fuzz", "-k", "allow", plugins=("allure_pytest.plugin",))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert _counts(ended.stdout)["passed"] >= 1

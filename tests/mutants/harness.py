@@ -118,9 +118,10 @@ def _held_to_few(check: Check, chance: str) -> Check:
 
     def few(contract: Contract) -> Subjects:
         found = whole(contract)
-        if isinstance(found, NotApplicable | Unproven) or len(found) <= FEW:
+        if isinstance(found, NotApplicable | Unproven):
             return found
-        return Random(chance).sample(found, FEW)
+        listed = list(found)
+        return Random(chance).sample(listed, FEW) if len(listed) > FEW else listed
 
     return replace(check, subjects=few)
 

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from upheld.cli import baseline, capacity, catalogue, check, compare, diff, init, load, plan, serve, soak, wfc
+from upheld.cli import (
+    baseline,
+    capacity,
+    catalogue,
+    check,
+    compare,
+    diff,
+    init,
+    load,
+    plan,
+    report,
+    serve,
+    soak,
+    verify,
+    wfc,
+)
 from upheld.cli.group import main
 
 for _command in (
     check.check,
+    report.report,
+    verify.verify,
     baseline.baseline,
     plan.plan,
     diff.diff,

@@ -42,8 +42,10 @@ def explain(requirement: str) -> None:
 
 
 @click.command()
-def schema() -> None:
+@click.option("--implementation", is_flag=True, help="That of implementation reports (upheld verify).")
+def schema(implementation: bool) -> None:
     """Print the JSON Schema of upheld.yaml, for editors."""
+    from upheld.contract import implementation as reports
     from upheld.contract.schema import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2))
+    click.echo(json.dumps(reports.schema() if implementation else json_schema(), indent=2))

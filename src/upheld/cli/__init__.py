@@ -8,10 +8,12 @@ from upheld.cli import (
     catalogue,
     check,
     compare,
+    completion,
     diff,
     init,
     load,
     plan,
+    replay,
     report,
     serve,
     soak,
@@ -24,6 +26,7 @@ for _command in (
     check.check,
     report.report,
     verify.verify,
+    replay.replay,
     baseline.baseline,
     plan.plan,
     diff.diff,
@@ -34,6 +37,7 @@ for _command in (
     serve.serve,
     wfc.wfc,
     catalogue.schema,
+    completion.completion,
 ):
     main.add_command(_command)
 

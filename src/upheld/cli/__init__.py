@@ -24,9 +24,9 @@ from upheld.cli.group import main
 
 for _command in (
     check.check,
+    replay.replay,
     report.report,
     verify.verify,
-    replay.replay,
     baseline.baseline,
     plan.plan,
     diff.diff,

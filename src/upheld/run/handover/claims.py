@@ -45,6 +45,8 @@ class Claim:
     """What contradicts it without asking the service."""
     seen: str = ""
     """What holds without asking the service."""
+    any_of: bool = False
+    """One proof that holds is enough, as long as none is refuted."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +139,17 @@ def _of_model(contract: Contract, model: Named) -> Claim:
     if missing:
         wrong = f"{contract.openapi_file} has the schema {name} without {', '.join(missing)}"
         return Claim(model.pointer, text, wrong=wrong)
-    using = [op for op in contract.operations if name in models(contract.document, op.raw.get("responses", {}))]
-    if not using:
-        return Claim(model.pointer, text, reason=f"no answer of the document has the schema {name}")
-    return Claim(model.pointer, text, tuple(Proof("body/response-schema", operation.label) for operation in using))
+    parts = (("body/response-schema", "responses"), ("body/invalid-input", "requestBody"))
+    proofs = [
+        Proof(requirement, operation.label)
+        for requirement, part in parts
+        for operation in contract.operations
+        if name in models(contract.document, operation.raw.get(part))
+    ]
+    if not proofs:
+        return Claim(model.pointer, text, reason=f"no body of the document has the schema {name}")
+    # Who sends it and who shows it may be two: what is shown tells as much as what is refused.
+    return Claim(model.pointer, text, tuple(proofs), any_of=True)
 
 
 def _of_measure(claimed: Named) -> Claim:

@@ -128,7 +128,7 @@ def settled(claim: Claim, run: Run, contract: Contract) -> Judged:
     if claim.reason:
         holds = f"; what can be seen holds: {', '.join(dict.fromkeys(r.requirement for r in held))}" if held else ""
         return replace(said, by=ids, reason=claim.reason + holds, add=claim.add)
-    for proof, found in results:
+    for proof, found in () if claim.any_of and held else results:
         if not any(result.verdict is Verdict.UPHELD for result in found):
             reason, add = _why_not(proof, found, run, contract)
             return replace(said, by=ids, reason=reason, add=add)

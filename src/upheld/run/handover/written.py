@@ -194,23 +194,24 @@ class _Writer:
         shown: dict[str, list[str]] = {}
         broken: set[str] = set()
         for operation in self.contract.operations:
-            names = models(self.contract.document, self._answers(operation))
-            if ids := self.run.held("body/response-schema", operation.label):
-                for name in names:
-                    shown.setdefault(name, []).extend(ids)
-            elif any(p["verdict"] in _FAILING for p in self.run.promises("body/response-schema", operation.label)):
-                broken |= names
+            asked = operation.raw.get("requestBody")
+            for requirement, part in (
+                ("body/response-schema", self._answers(operation)),
+                ("body/invalid-input", asked),
+            ):
+                names = models(self.contract.document, part)
+                if ids := self.run.held(requirement, operation.label):
+                    for name in names:
+                        shown.setdefault(name, []).extend(ids)
+                elif any(p["verdict"] in _FAILING for p in self.run.promises(requirement, operation.label)):
+                    broken |= names
         claimed = [name for name in named_schemas(self.contract.document) if name in shown and name not in broken]
         for number, name in enumerate(claimed):
             self._claim(shown[name], "models_created", number)
             yield name
         for name in named_schemas(self.contract.document):
             if name not in claimed:
-                why = (
-                    "an answer that holds it breaks its schema"
-                    if name in broken
-                    else "no answer that holds it was judged"
-                )
+                why = "a body that holds it is not as it says" if name in broken else "no body that holds it was judged"
                 self._leave_out(f"model {name}", why)
 
     def _answers(self, operation: Operation) -> list[Any]:

@@ -35,6 +35,9 @@ def with_models() -> dict[str, Any]:
         "type": "object",
         "properties": {"items": {"type": "array", "items": {"$ref": "#/components/schemas/Note"}}},
     }
+    asked = made["paths"]["/notes"]["post"]["requestBody"]["content"]["application/json"]
+    components["schemas"]["Written"] = asked["schema"]
+    asked["schema"] = {"$ref": "#/components/schemas/Written"}
     one["schema"] = {"$ref": "#/components/schemas/Note"}
     many["schema"] = {"$ref": "#/components/schemas/Notes"}
     return made

@@ -80,7 +80,9 @@ def test_models(contract: Contract) -> None:
     assert used == {"GET /notes", "GET /notes/{id}"}
     assert "without colour" in one("Note", "id", "colour").wrong
     assert "no schema" in one("UserTable").reason
-    assert "no answer" in one("Unused").reason
+    assert "no body" in one("Unused").reason
+    asked = one("Written").proofs
+    assert asked == (Proof("body/invalid-input", "POST /notes"),)
 
 
 def test_measures(contract: Contract) -> None:
@@ -182,6 +184,14 @@ def test_what_is_said_of_each(contract: Contract) -> None:
     assert "on 2 of 3" in settled(CLAIM, ran(*part), contract).reason
     stopped = settled(CLAIM, ran(stopped="interrupted"), contract)
     assert "interrupted" in stopped.reason
+
+
+def test_one_proof_may_be_enough(contract: Contract) -> None:
+    either = replace(CLAIM, any_of=True)
+    assert settled(either, ran(result("a/b", Verdict.UPHELD)), contract).verdict is Verdict.UPHELD
+    assert settled(either, ran(result("a/b", Verdict.UNPROVEN, reason="x")), contract).verdict is Verdict.UNPROVEN
+    refuted = ran(result("a/b", Verdict.UPHELD), result("a/c", Verdict.BREACHED, evidence=EVIDENCE))
+    assert settled(either, refuted, contract).verdict is Verdict.BREACHED
 
 
 def test_what_cannot_be_seen_can_be_refuted_and_not_proven(contract: Contract) -> None:

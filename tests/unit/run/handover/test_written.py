@@ -112,6 +112,15 @@ def test_models_come_from_answers_that_were_seen(contract: Contract) -> None:
     assert written(run(shown, broken, **seen), contract)["models_created"] == ["Notes"]
 
 
+def test_models_of_requests_come_from_refusals(contract: Contract) -> None:
+    refused = promise("body/invalid-input", "POST /notes")
+    assert written(run(refused), contract)["models_created"] == ["Written"]
+    taken = promise("body/invalid-input", "POST /notes", "breached")
+    found = written(run(taken), contract)
+    assert found["models_created"] == []
+    assert {"claim": "model Written", "reason": "a body that holds it is not as it says"} in found["unproven"]
+
+
 def test_measures_need_every_proof(contract: Contract) -> None:
     origins, wildcard = promise("cors/origins", "service"), promise("cors/wildcard-credentials", "service")
     assert written(run(origins), contract)["middleware_added"] == []

@@ -299,6 +299,8 @@ class Run:
     """What a reader has to know first: lost credentials, phases that ended early, operations that were left out."""
     coverage: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Operation label → status → count, over all phases; every operation of the contract has an entry."""
+    documented: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Operation label → the statuses that the contract documents: ``404``, ``4XX``, ``default``."""
     phases: tuple[tuple[str, float, int], ...] = ()
     """(name, seconds, requests)."""
     load: LoadRun | None = None

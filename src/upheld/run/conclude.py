@@ -61,6 +61,7 @@ def conclude(examination: Examination) -> Run:
         results=tuple(results),
         notes=tuple(judge.masker(note) for note in dict.fromkeys(examination.notes)),
         coverage={label: dict(sorted(counts.items())) for label, counts in examination.watch.coverage.items()},
+        documented={operation.label: tuple(operation.responses) for operation in examination.contract.operations},
         phases=tuple(examination.phases),
         load=examination.load,
         stopped=judge.masker(examination.stopped),

@@ -218,7 +218,7 @@ def huge_run() -> Run:
 
     def one(at: int) -> Result:
         named: dict[str, Any] = {
-            "requirement": f"group{at % 9}/requirement-{at % 100}",
+            "requirement": f"group{at % 100 % 9}/requirement-{at % 100}",
             "subject": f"GET /api/v1/things{at // 100}",
         }
         if at % 100 == 7:

@@ -149,6 +149,19 @@ def test_commands_are_read_and_sent_to_the_target_alone(notes: Notes) -> None:
     assert re.search(r"notes-token-\w+", ended.all + allowed.all) is None
 
 
+def test_a_login_gets_somebody_made_for_it(notes: Notes) -> None:
+    shop = contract(Path("shop"), target=notes.url)
+    body = '{"email": "$EMAIL", "password": "$PASSWORD"}'
+    file = claimed(
+        test_commands=[f"curl {notes.url}/auth/login --json '{body}'", f"curl {notes.url}/notes --json '{body}'"]
+    )
+    without = run("verify", file, shop, "--json", "-")
+    assert [claim["verdict"] for claim in verdicts(without).values()] == ["unproven", "unproven"]
+    ended = run("verify", file, shop, "--allow-writes", "--json", "-")
+    assert list(told(ended).values()) == ["upheld", "unproven"], ended.all
+    assert not any(password in ended.all for password in notes.users.values())
+
+
 def test_what_is_shown(notes: Notes) -> None:
     shop = contract(Path("shop"), target=notes.url)
     file = claimed(endpoints_created=[{"method": "GET", "path": "/strange"}], security_measures=["TLS"])

@@ -6,8 +6,9 @@ import getopt
 import re
 import shlex
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from upheld.contract.patterns import METHODS
@@ -52,14 +53,19 @@ class Command:
     """Credentials are written out in it."""
 
 
-def read_command(line: str, base_url: str, others: Iterable[str] = ()) -> Command:
-    """The request of a command to the target at ``base_url``, which is also known as ``others``. Raises `NotACommand`."""
+def read_command(
+    line: str, base_url: str, others: Iterable[str] = (), known: Mapping[str, str] = MappingProxyType({})
+) -> Command:
+    """The request of a command to the target at ``base_url``, which is also known as ``others``. Raises `NotACommand`.
+
+    ``known`` has what further variables stand for, by their names in lower case.
+    """
     words = _curl(line)
     try:
         options, urls = getopt.gnu_getopt(words, _SHORT, [*(f"{name}=" for name in _WITH_VALUE), *_ALONE])
     except getopt.GetoptError as error:
         raise NotACommand(f"curl's {error.opt and '-' + error.opt} is not done here: {error.msg}") from None
-    asked = _Asked(base_url)
+    asked = _Asked(base_url, known)
     for name, value in options:
         asked.take(name.lstrip("-"), value)
     urls = [*asked.urls, *urls]
@@ -94,8 +100,9 @@ def _curl(line: str) -> list[str]:
 class _Asked:
     """What the options of one command say."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, known: Mapping[str, str]) -> None:
         self.base_url = base_url
+        self.known = known
         self.urls: list[str] = []
         self.method = ""
         self.fields: list[tuple[str, str]] = []
@@ -113,6 +120,8 @@ class _Asked:
             if name.removeprefix("your_") in _TOKENS:
                 self.wants_token = True
                 return ""
+            if name in self.known:
+                return self.known[name]
             raise NotACommand(f"it takes {found[0]}, which nobody has supplied")
 
         return _VARIABLE.sub(value, text)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 WRITES = "--allow-writes"
+_NAMES, _PASSWORD = ("email", "user", "username", "login"), "password"
 CLAUSE = Clause("the implementation report", "https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1")
 
 
@@ -140,10 +141,23 @@ class Asking:
 
     # -- commands --------------------------------------------------------------------------------------------------------
 
+    def _read(self, lane: Lane, line: str) -> Move:
+        """The command of a line. A login gets the name and the password of somebody made for it, and nothing else does."""
+        try:
+            return read_command(line, self.base_url, self.also_at)
+        except NotACommand:
+            login = lane.contract.auth.login
+            tried = read_command(line, self.base_url, self.also_at, dict.fromkeys((*_NAMES, _PASSWORD), ""))
+            if login is None or not self.writes or _named_by(lane.contract, tried.request) != login.operation:
+                raise
+            session: Session = yield from sign_in(fresh=True)
+            known = {**dict.fromkeys(_NAMES, session.user), _PASSWORD: session.password}
+            return read_command(line, self.base_url, self.also_at, known)
+
     def _command(self, lane: Lane) -> Conversation:
         line = self.commands[lane.subject.label]
         try:
-            command = read_command(line, self.base_url, self.also_at)
+            command = yield from self._read(lane, line)
         except NotACommand as why:
             return Unproven(str(why))
         request = command.request

@@ -25,6 +25,7 @@ nitpicky = True
 html_theme = "furo"
 html_title = f"Upheld {version}"
 html_extra_path = ["site"]
+html_css_files = ["../site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_copyright = False

@@ -446,7 +446,9 @@ def _written_as(schema: Mapping[str, Any]) -> str:
 
 
 def _such_as(schema: Mapping[str, Any]) -> str:
-    """An example of a plain value, as it is written in the file."""
+    """An example of a plain value, as it is written in the file; what has a unit is explained above the tables."""
+    if schema.get("pattern") in KINDS:
+        return ""
     examples = [example for example in schema.get("examples", ()) if isinstance(example, str)]
     return f", such as `{examples[0]}`" if examples and "enum" not in schema else ""
 

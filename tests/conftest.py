@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import secrets
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -55,6 +56,9 @@ class Guard:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts what runs in its background with the interrupt ignored; what the tests start would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Guard(), "upheld-services-guard")
 

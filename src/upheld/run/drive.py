@@ -210,7 +210,12 @@ class Driver:
                 return None
 
     async def _introduce(self, role: str | None, fresh: bool, stand: _Stand) -> Session:
-        session = await self.people.sign_in(role, fresh=fresh, not_these=stand.people)
+        # Whoever signs in somebody that is shared keeps a place while waiting: those who wait for that have all the others.
+        held = _in_dialogue.set(fresh and _in_dialogue.get())
+        try:
+            session = await self.people.sign_in(role, fresh=fresh, not_these=stand.people)
+        finally:
+            _in_dialogue.reset(held)
         stand.people.append(session.name)
         if not fresh:
             stand.shared.add(session.name)

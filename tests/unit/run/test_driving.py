@@ -277,6 +277,28 @@ def test_waits_hold_no_place(drive: Any, dialogue: Any) -> None:
     assert time.monotonic() - began < 1.5
 
 
+def test_whoever_waits_for_a_session_keeps_nobody_from_making_it(drive: Any, dialogue: Any, naps: list[float]) -> None:
+    busy = _busy(1, Response.of(429, retry_after="3"))
+
+    def answer(request: Request) -> Response:
+        response = busy(request)
+        return Response.of(200, {"access_token": "a-token-of-theirs"}) if response.ok else response
+
+    def introduced(lane: Lane) -> Any:
+        yield from sign_in()
+        return Kept()
+
+    driver, _ = drive(answer, concurrency=1)
+
+    async def work() -> list[Played]:
+        subject = Subject("GET /me", driver.contract.operation("GET /me"))
+        async with asyncio.timeout(20):
+            return await asyncio.gather(*(driver.play(dialogue(introduced), subject) for _ in range(4)))
+
+    assert {played.outcome for played in asyncio.run(work())} == {Kept()}
+    assert naps == [3.05]
+
+
 def test_a_broken_dialogue_is_our_defect(drive: Any, dialogue: Any) -> None:
     def broken(lane: Lane) -> Any:
         yield from send(GET)

@@ -23,7 +23,7 @@ SHARE = 0.9
 """Of what is left of the budget: what is found has to be repeated."""
 ENDED = "fuzzing was ended to keep within the budget of requests"
 STARTS_WITHIN, STOPS_WITHIN = 3.0, 3.0
-SECONDS, QUICK_SECONDS = 60.0, 4.0
+SECONDS, QUICK_SECONDS = 60.0, 3.0
 PACED_SECONDS, PACED_QUICK_SECONDS = 300.0, 30.0
 """The same where quotas have to be kept, and a case costs about a second."""
 QUICK_PHASES = ("coverage",)

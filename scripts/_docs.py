@@ -1,10 +1,17 @@
-"""Writes the pages that are made from the code: docs/checks/, docs/matrix.md and the tables of contracts/README.md.
+"""Writes the pages that are made from the code: docs/checks/, docs/matrix.md, the list of decisions and the tables of
+contracts/README.md.
 
-``scripts/docs`` runs it; tests/test_docs.py holds that what it would write is what is committed.
+``scripts/docs`` runs it; tests/test_docs.py holds that what it would write is what is committed. With ``--site DIR`` it makes a
+site of all documents instead, as docs/conf.py says.
 """
 
 from __future__ import annotations
 
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +41,7 @@ def pages() -> dict[str, str]:
     made = {_page_of(check.id): _check_page(check) for check in checks.values()}
     made["docs/checks/README.md"] = _index(checks)
     made["docs/matrix.md"] = _matrix(checks)
+    made["docs/decisions/README.md"] = _decisions()
     path = "contracts/README.md"
     made[path] = _spliced((REPO / path).read_text(encoding="utf-8"), _keys(checks))
     return made
@@ -45,7 +53,20 @@ def stale(made: Mapping[str, str]) -> list[Path]:
     return sorted(file for file in there if file.relative_to(REPO).as_posix() not in made)
 
 
+def site(folder: Path) -> int:
+    """Build the site into ``folder``. Returns the status of Sphinx: not 0 where it has anything to warn of."""
+    with tempfile.TemporaryDirectory() as cache:
+        options = ["--builder", "html", "--quiet", "--fail-on-warning", "--conf-dir", "docs", "--doctree-dir", cache]
+        return subprocess.run(
+            [sys.executable, "-m", "sphinx", *options, ".", str(folder.resolve())], cwd=REPO
+        ).returncode
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/docs", description="Write the pages that are made from the code.")
+    parser.add_argument("--site", type=Path, metavar="DIR", help="make a site of all documents there instead")
+    if folder := parser.parse_args().site:
+        sys.exit(site(folder))
     made = pages()
     for path, text in made.items():
         file = REPO / path
@@ -111,6 +132,9 @@ def _matrix(checks: Mapping[str, Check]) -> str:
         "load is seen in `tests/live`. The same tests hold that",
         "every check is silent on the reference as shipped, fuzzing included, on SQLite and on PostgreSQL with Redis.",
         "",
+        "How to read a line: *seen by* is the requirement that has to go red, *what is wrong* the mistake that somebody could make,",
+        "*also* the requirements that rightly go red with it. An empty *also* says that nothing else does.",
+        "",
         "`upheld serve --mutant NAME` starts one; `UPHELD_REFERENCE_MUTANT=NAME upheld check` checks it.",
         "",
         f"{len(mutants)} mutants, {len({mutant.requirement for mutant in mutants} & set(checks))} of {len(checks)} checks.",
@@ -126,6 +150,21 @@ def _matrix(checks: Mapping[str, Check]) -> str:
             "",
             "Without a mutant, and so not proven in this way: " + ", ".join(f"`{id}`" for id in without) + ".",
         ]
+    return "\n".join(lines) + "\n"
+
+
+def _decisions() -> str:
+    lines = [
+        "<!-- Made by scripts/docs from the pages beside this one. -->",
+        "",
+        "# Decisions",
+        "",
+        "Where there were several ways, and why it is this one; a page each, with context, decision and consequences.",
+        "",
+    ]
+    for file in sorted((REPO / "docs" / "decisions").glob("[!R]*.md")):
+        title = file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        lines.append(f"- [{title}]({file.name})")
     return "\n".join(lines) + "\n"
 
 
@@ -156,11 +195,13 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "auth.register": "sign-in",
         "auth.login": "sign-in",
         "auth.refresh.rotates": "the checks of `auth.refresh`",
+        "auth.logout.revokes": "the checks of what ends a session",
         "auth.password": "sign-in",
         "auth.jwt.access_ttl": "load",
         "auth.jwt.key_env": "the masking of secrets",
         "identities": "sign-in",
         "rate_limits": "load",
+        "rate_limits.headers": "the checks of `rate_limit.headers`",
         "caching.if_match": "load",
         "latency": "load",
         "load": "load",
@@ -172,6 +213,7 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "auth.oauth.clients": "checks of OAuth 2",
         "checks": "the run",
         "fuzz": "fuzzing",
+        "fuzz.seed": "everything that is generated; the option `--seed` wins",
     }
 )
 """Who reads a key besides the checks. A section's line stands for its keys."""
@@ -179,25 +221,12 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
 NOT_YET = frozenset(
     {
         "target.compose",
-        "auth.logout.revokes",
         "auth.enumeration.register",
-        "auth.jwt.alg",
-        "auth.jwt.refresh_ttl",
-        "auth.jwt.claims",
-        "auth.jwt.iss",
-        "auth.jwt.aud",
-        "ownership.protected",
-        "rate_limits.headers",
-        "rate_limit.headers",
-        "rate_limit.on_restart",
-        "rate_limit.on_store_down",
-        "rate_limit.burst",
         "caching.etag",
         "limits.json_depth",
         "limits.read_timeout",
         "idempotency.ttl",
         "idempotency.required",
-        "fuzz.seed",
     }
 )
 """Keys that may be written and that nothing acts on in this version."""
@@ -276,7 +305,8 @@ def _keys(checks: Mapping[str, Check]) -> str:
         for path in check.requirement.reads:
             readers[path].append(check.id)
     keys = Keys()
-    parts = []
+    top = keys.of("", keys.schema, Policy)
+    parts = ["Sections: " + " · ".join(f"[{key.path}](#{key.path})" for key in top if key.section) + "."]
     for openers, inner in keys.sections():
         if not openers:
             parts.append("## At the top\n\n" + _table([key for key in inner if not key.section], openers, readers))
@@ -290,7 +320,7 @@ def _keys(checks: Mapping[str, Check]) -> str:
             f"`{key.path}` as a whole is read by {_links(readers[key.path])}." for key in openers if readers[key.path]
         ]
         if depth == 0:
-            lead.append(_form(openers[0]))
+            lead += [_form(openers[0]), _example(openers[0].path)]
         parts.append(
             f"{'#' * (depth + 2)} {title}\n\n"
             + "\n".join(filter(None, lead))
@@ -306,6 +336,13 @@ def _form(key: Key) -> str:
     return "A mapping of names that you choose to these keys." if "additionalProperties" in key.schema else ""
 
 
+def _example(section: str) -> str:
+    """The lines of the reference's own contract, which are true of a backend that anybody can start."""
+    text = (REPO / "contracts" / "reference" / "upheld.yaml").read_text(encoding="utf-8")
+    found = re.search(rf"^{section}:.*\n(?:[ ].*\n)*", text, re.MULTILINE)
+    return f"\nThe reference says:\n\n```yaml\n{found[0]}```" if found else ""
+
+
 def _table(keys: Sequence[Key], openers: Sequence[Key], readers: Mapping[str, list[str]]) -> str:
     lines = ["| key | what it says | written as | default | read by |", "|---|---|---|---|---|"]
     for key in keys:
@@ -316,7 +353,7 @@ def _table(keys: Sequence[Key], openers: Sequence[Key], readers: Mapping[str, li
             _row(
                 f"`{key.path.rpartition('.')[2]}`",
                 _cell(said),
-                _cell(_written_as(key.schema)),
+                _cell(_written_as(key.schema) + _such_as(key.schema)),
                 _cell(_default(key.default, key.schema)),
                 _read_by(key, openers, readers),
             )
@@ -345,8 +382,20 @@ def _read_by(key: Key, openers: Sequence[Key], readers: Mapping[str, list[str]])
     return ", ".join(others)
 
 
+FEW = 3
+
+
 def _links(ids: Sequence[str]) -> str:
-    return ", ".join(_link(id, "../docs/checks/") for id in ids)
+    """Each requirement by its name; where a group has more than a few of them, the group and how many."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for id in ids:
+        groups[id.partition("/")[0]].append(id)
+    return ", ".join(
+        f"[{len(members)} of {group}](../docs/checks/README.md#{group})"
+        if len(members) > FEW
+        else ", ".join(_link(id, "../docs/checks/") for id in members)
+        for group, members in groups.items()
+    )
 
 
 KINDS: Mapping[str, str] = MappingProxyType(
@@ -394,6 +443,14 @@ def _written_as(schema: Mapping[str, Any]) -> str:
     if "type" not in schema and "'$ref'" not in str(schema):
         return "anything"
     return PLAIN.get(schema.get("type", ""), "section")
+
+
+def _such_as(schema: Mapping[str, Any]) -> str:
+    """An example of a plain value, as it is written in the file; what has a unit is explained above the tables."""
+    if schema.get("pattern") in KINDS:
+        return ""
+    examples = [example for example in schema.get("examples", ()) if isinstance(example, str)]
+    return f", such as `{examples[0]}`" if examples and "enum" not in schema else ""
 
 
 def _default(value: Any, schema: Mapping[str, Any]) -> str:

@@ -9,11 +9,12 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
 
-from tests import services
+from tests import browser, services
 
 # The suite is a gate: the same tree gives the same answer. `HYPOTHESIS_PROFILE=explore scripts/test` looks for new examples.
 settings.register_profile("gate", derandomize=True, deadline=None)
@@ -80,7 +81,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.user_properties.append(NEEDS)
 
 
-def _entered(stack: ExitStack, service: AbstractContextManager[str]) -> str:
+Service = TypeVar("Service")
+
+
+def _entered(stack: ExitStack, service: AbstractContextManager[Service]) -> Service:
     try:
         return stack.enter_context(service)
     except services.Unavailable as error:
@@ -94,6 +98,13 @@ def redis_url() -> Iterator[str]:
     """A real Redis. Tests of one process share it: keep to keys of your own, or empty it first."""
     with ExitStack() as stack:
         yield _entered(stack, services.redis())
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[browser.Chromium]:
+    """A real browser; ask it for a page of your own."""
+    with ExitStack() as stack:
+        yield _entered(stack, browser.chromium())
 
 
 @pytest.fixture(scope="session")

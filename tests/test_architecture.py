@@ -38,7 +38,7 @@ PARTS: dict[str, tuple[set[str], set[str]]] = {
         {"httplint", "http_sf", "jwt", "cryptography", "jsonschema_rs", "yaml"},
     ),
     "targets": ({"exchange", "errors"}, set()),
-    "report": ({"check", "verdict", "exchange", "errors"}, {"rich", "jinja2"}),
+    "report": ({"check", "verdict", "exchange", "errors"}, {"rich", "jinja2", "markdown_it"}),
     "load": ({"contract", "verdict", "exchange", "errors"}, {"locust", "gevent", "geventhttpclient"}),
     # It plays the checks, starts the load's process, and masks secrets as the reports do.
     "run": (

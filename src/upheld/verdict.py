@@ -86,6 +86,41 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One request of a conversation and what was answered. Already masked; octets that are no UTF-8 are lone surrogates."""
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...] = ()
+    """Without those that authenticate: ``role`` stands for them."""
+    body: str | None = None
+    operation: str = ""
+    """Label of the operation that it meant to reach."""
+    role: str = ""
+    """Of the identity that sent it; empty for nobody."""
+    status: int
+    answer_headers: tuple[tuple[str, str], ...] = ()
+    answer: str = ""
+    phase: str = "check"
+    intent: str = ""
+    """Whether the request was made ``valid`` or ``invalid``; empty when nobody says."""
+    broken: str = ""
+    masked: bool = False
+    """Something of the request was secret, so that it can't be sent again as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The conversation that showed a breach."""
+
+    exchanges: tuple[Said, ...]
+    dialogue: str = ""
+    """Id of the promise whose dialogue an observer saw it in; empty where it was the promise's own, or a single request."""
+    engine: bool = False
+    """The fuzzing engine found it, and no check of ours can say whether one answer shows it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """The verdict on one promise: a requirement applied to a subject."""
 
@@ -120,6 +155,8 @@ class Result:
     """What one key met, where a rate rule was studied."""
     promised_at: tuple[Line, ...] = ()
     """The lines of the contract that make the promise, the one that says most of it first."""
+    recording: Recording | None = None
+    """What showed the breach, where it was a conversation."""
 
     @property
     def id(self) -> str:
@@ -282,6 +319,8 @@ class Run:
     """What a reader has to know first: lost credentials, phases that ended early, operations that were left out."""
     coverage: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Operation label → status → count, over all phases; every operation of the contract has an entry."""
+    documented: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Operation label → the statuses that the contract documents: ``404``, ``4XX``, ``default``."""
     phases: tuple[tuple[str, float, int], ...] = ()
     """(name, seconds, requests)."""
     load: LoadRun | None = None

@@ -50,6 +50,12 @@ class Ended:
         return {promise["id"]: promise["verdict"] for promise in self.report["promises"]}
 
     @property
+    def files(self) -> dict[str, str]:
+        """Everything that it wrote into the folder of the reports, by path in there."""
+        found = sorted(self.folder.rglob("*"))
+        return {str(file.relative_to(self.folder)): file.read_text() for file in found if file.is_file()}
+
+    @property
     def reasons(self) -> set[str]:
         return {promise["reason"] for promise in self.report["promises"] if promise["verdict"] == "unproven"}
 

@@ -202,8 +202,7 @@ def test_a_service_that_echoes_the_password_does_not_bring_it_into_the_notes() -
         )
     assert ended.status == 3, ended.all
     assert "Very-Secret-4711" not in ended.all
-    for file in ended.folder.iterdir():
-        assert "Very-Secret-4711" not in file.read_text()
+    assert [name for name, text in ended.files.items() if "Very-Secret-4711" in text] == []
 
 
 # -- targets -------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 from tests.live.apps.notes import Asked, Notes, Said
 from tests.live.calls import ANN, AUTH, contract
+
+from upheld.checks import catalogue
 
 pytestmark = pytest.mark.live
 ONLY = "checks: {only: [http/challenge, http/allow]}\n"
@@ -182,3 +185,34 @@ def test_ctrl_c_ends_the_session(shop: Path) -> None:
         out, _ = process.communicate(timeout=30)
     assert process.returncode == 2, out
     assert "KeyboardInterrupt" in out
+
+
+def test_allure_is_told_what_a_promise_is(shop: Path) -> None:
+    ended = _pytest(
+        shop,
+        "contracts",
+        "--upheld-no-fuzz",
+        "--strict-markers",
+        "--alluredir=allure",
+        plugins=("allure_pytest.plugin",),
+    )
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    results = [json.loads(file.read_text()) for file in (shop / "allure").glob("*-result.json")]
+    told = {result["name"]: result for result in results}
+    broken = told[f"{catalogue()['http/challenge'].title}: GET /me"]
+    labels = {label["name"]: label["value"] for label in broken["labels"]}
+    assert (broken["status"], labels["severity"]) == ("failed", "critical")
+    assert (labels["parentSuite"], labels["suite"], labels["subSuite"]) == ("shop", "http", "http/challenge")
+    assert "BREACHED  http/challenge   GET /me" in broken["statusDetails"]["message"]
+    clause = catalogue()["http/challenge"].requirement.clause
+    assert [(link["name"], link["url"]) for link in broken["links"]] == [(clause.text, clause.url)]
+    # Each promise has a history of its own, and those of one requirement are cases of one test.
+    assert len({result["historyId"] for result in results}) == len(results)
+    assert len({result["testCaseId"] for result in results}) == 2
+    assert {result["status"] for result in results} == {"passed", "failed", "skipped"}
+
+
+def test_without_its_option_allure_is_told_nothing(shop: Path) -> None:
+    ended = _pytest(shop, "contracts", "--upheld-no-fuzz", "-k", "allow", plugins=("allure_pytest.plugin",))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert _counts(ended.stdout)["passed"] >= 1

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from upheld.cli import baseline, capacity, catalogue, check, compare, diff, init, load, plan, serve, soak, wfc
+from upheld.cli import (
+    baseline,
+    capacity,
+    catalogue,
+    check,
+    compare,
+    completion,
+    diff,
+    init,
+    load,
+    plan,
+    replay,
+    report,
+    serve,
+    soak,
+    verify,
+    wfc,
+)
 from upheld.cli.group import main
 
 for _command in (
     check.check,
+    replay.replay,
+    report.report,
+    verify.verify,
     baseline.baseline,
     plan.plan,
     diff.diff,
@@ -17,6 +37,7 @@ for _command in (
     serve.serve,
     wfc.wfc,
     catalogue.schema,
+    completion.completion,
 ):
     main.add_command(_command)
 

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from upheld.cli import options
+from upheld.cli import complete, options
 
 
 @click.command(name="list")
@@ -31,7 +31,7 @@ def list_(as_json: bool, only: tuple[str, ...], skip: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("requirement")
+@click.argument("requirement", shell_complete=complete.requirements)
 def explain(requirement: str) -> None:
     """Show the page of a requirement: what it requires, why, what it sends, what a breach looks like."""
     from upheld.checks import select
@@ -42,8 +42,10 @@ def explain(requirement: str) -> None:
 
 
 @click.command()
-def schema() -> None:
+@click.option("--implementation", is_flag=True, help="That of implementation reports (upheld verify).")
+def schema(implementation: bool) -> None:
     """Print the JSON Schema of upheld.yaml, for editors."""
+    from upheld.contract import implementation as reports
     from upheld.contract.schema import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2))
+    click.echo(json.dumps(reports.schema() if implementation else json_schema(), indent=2))

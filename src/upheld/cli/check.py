@@ -90,8 +90,10 @@ def check(
         )
         run = _run(path, target, allow_host, only, skip, baseline, how, console)
         written = reports.write(run, folder)
+        from upheld.report import replays
         from upheld.report.terminal import render
 
+        replays.write(run, folder, target)
         render(run, console, verbose=verbose, report=written)
         status = max(status, run.exit_status)
         if run.exit_status == INTERRUPTED:

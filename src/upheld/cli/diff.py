@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from upheld.cli import options
+from upheld.cli import complete, options
 from upheld.errors import UsageError
 from upheld.verdict import Exit
 
@@ -24,7 +24,7 @@ _COLOURS = {"breaking": "red", "warning": "yellow", "harmless": "green"}
 
 
 @click.command()
-@click.argument("contract", required=False, type=click.Path(path_type=Path))
+@click.argument("contract", required=False, type=click.Path(path_type=Path), shell_complete=complete.contracts)
 @click.option("--target", metavar="URL", help="Compare with what this service serves [the contract's target].")
 @click.option("--rev", metavar="REV", help="Compare with the contract at this git revision, such as origin/main.")
 @options.hosts

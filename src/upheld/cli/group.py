@@ -14,6 +14,8 @@ from upheld import __version__
 from upheld.errors import HarnessError, UpheldError
 
 INTERRUPTED = 130
+COMPLETION = "_UPHELD_COMPLETE"
+"""The variable by which a shell asks for what Tab offers."""
 
 
 class WithCommands(click.Command):
@@ -43,6 +45,10 @@ class WithCommands(click.Command):
 
 class Commands(click.Group):
     """Turns our errors into one message and the exit status of whose fault it is."""
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        # Also where it is called as `python -m upheld`.
+        return super().main(*args, **{"complete_var": COMPLETION, **settings})
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

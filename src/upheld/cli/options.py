@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from upheld.cli import complete
 from upheld.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,9 +23,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 def selection(command: F) -> F:
     """``--only`` and ``--skip``."""
     command = click.option(
-        "--only", multiple=True, metavar="NAME", help="Check only these: ids, groups, catalogue numbers, globs."
+        "--only", multiple=True, metavar="NAME", help="Check only these: ids, groups, catalogue numbers, globs.",
+        shell_complete=complete.selections,
+    )(command)  # fmt: skip
+    return click.option(
+        "--skip", multiple=True, metavar="NAME", help="Leave these out.", shell_complete=complete.selections
     )(command)
-    return click.option("--skip", multiple=True, metavar="NAME", help="Leave these out.")(command)
 
 
 def hosts(command: F) -> F:
@@ -37,9 +41,13 @@ def hosts(command: F) -> F:
 def target(command: F) -> F:
     """``CONTRACT...``, ``--target`` and ``--allow-host``."""
     command = click.option("--target", metavar="URL", help="The running service; wins over the contract's.")(command)
-    return click.argument("contracts", nargs=-1, metavar="[CONTRACT]...", type=click.Path(path_type=Path))(
-        hosts(command)
-    )
+    return click.argument(
+        "contracts",
+        nargs=-1,
+        metavar="[CONTRACT]...",
+        type=click.Path(path_type=Path),
+        shell_complete=complete.contracts,
+    )(hosts(command))
 
 
 def baseline(command: F) -> F:

@@ -78,9 +78,11 @@ class Reports:
 
     def write(self, run: Run, folder: Path) -> Path:
         """All reports into ``folder`` and those that were asked for where they were asked for. Returns the HTML report's place."""
+        from upheld.checks import catalogue
         from upheld.report import files, html, json_report, junit, markdown, sarif
 
-        written = files.write(run, folder)
+        checks = catalogue()
+        written = files.write(run, folder, checks)
         if self.json == STANDARD_OUTPUT:
             with contextlib.suppress(BrokenPipeError):
                 click.echo(json_report.dumps(run), nl=False)
@@ -89,13 +91,11 @@ class Reports:
         if self.junit is not None:
             files.replace_text(self.junit, junit.render(run))
         if self.html is not None:
-            files.replace_text(self.html, html.render(run))
+            files.replace_text(self.html, html.render(run, checks))
         if self.markdown is not None:
             files.replace_text(self.markdown, markdown.render(run))
         if self.sarif is not None:
-            from upheld.checks import catalogue
-
-            files.replace_text(self.sarif, sarif.render(run, catalogue()))
+            files.replace_text(self.sarif, sarif.render(run, checks))
         return self.html or written["html"]
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from upheld.errors import UsageError
 from upheld.verdict import Run
+
+if TYPE_CHECKING:
+    from upheld.check import Check
 
 HOME = Path(".upheld/reports")
 """Where reports go when nobody says where: a folder a run, and ``latest``, which points to the newest."""
@@ -20,9 +25,10 @@ _OURS = {
 _HEAD = 4096
 
 
-def write(run: Run, folder: Path | str | None = None) -> dict[str, Path]:
+def write(run: Run, folder: Path | str | None = None, checks: Mapping[str, Check] | None = None) -> dict[str, Path]:
     """Write the reports into ``folder`` and give their paths by kind: ``html``, ``json``, ``junit``.
 
+    ``checks`` are those by id whose pages the HTML report shows.
     Without a folder it is a new one under ``.upheld/reports``, and the entry ``latest`` is the pointer that was moved to
     it. Raises `UsageError`, before anything is written, where a file of that name is not a report.
     """
@@ -32,7 +38,7 @@ def write(run: Run, folder: Path | str | None = None) -> dict[str, Path]:
     home = _new_folder(run) if folder is None else Path(folder)
     check_place(home)
     texts = {
-        "html": ("report.html", html.render(run)),
+        "html": ("report.html", html.render(run, checks)),
         "json": ("report.json", json_report.dumps(run)),
         "junit": ("junit.xml", junit.render(run)),
     }

@@ -9,18 +9,23 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache, partial
 from hashlib import sha256
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
-from upheld.report import charts, digest, latencies, matrix, page, timeline
+from upheld.report import charts, digest, exercised, latencies, manual, matrix, page, timeline
+from upheld.report.clean import visible
 from upheld.report.digest import Told
 from upheld.verdict import LatencyRow, LoadRun, Result, Run, Verdict
 
 if TYPE_CHECKING:
     from jinja2 import Template
+
+    from upheld.check import Check
 
 WORDS = {
     Verdict.UPHELD: "upheld",
@@ -39,11 +44,25 @@ SIGNS: dict[matrix.Sign, tuple[str, str]] = {
     "waived": ("w", "not as the contract says, and waived"),
 }
 
+MARKS: dict[exercised.Kind, tuple[str, str]] = {
+    "undocumented": ("*", "the contract does not name this status for the operation"),
+    "unseen": ("–", "documented and never answered"),
+}
 
-def render(run: Run) -> str:
-    """The page."""
-    template, policy = _template()
+ONE_BY_ONE = 1000
+"""Up to so many promises have a mark each on the first screen; of more, requirements have."""
+
+
+def render(run: Run, checks: Mapping[str, Check] | None = None) -> str:
+    """The page. ``checks`` are those by id whose own pages stand below their findings."""
+    template, script, policy = _template()
     numbers = {id(result): number for number, result in enumerate(run.results)}
+    manuals = _Manuals(checks or {})
+
+    def of(results: Iterable[Result]) -> str:
+        """The numbers of these promises: what the page's filter goes by."""
+        return " ".join(dict.fromkeys(str(numbers[id(result)]) for result in results))
+
     promises = sorted(
         enumerate(run.results), key=lambda item: (item[1].requirement, digest.RANK[item[1].verdict], item[1].subject)
     )
@@ -55,10 +74,14 @@ def render(run: Run) -> str:
         when=_when(run.started),
         took=digest.duration(run.seconds),
         counts=[(verdict, word, run.count(verdict)) for verdict, word in WORDS.items()],
+        script=script,
+        of=of,
+        fragment=fragment,
         groups=_groups(promises),
-        breached=[_finding(told, numbers) for told in digest.findings(run, Verdict.BREACHED)],
-        advisory=[_finding(told, numbers) for told in digest.findings(run, Verdict.ADVISORY)],
-        flaky=[_finding(told, numbers) for told in digest.flaky(run)],
+        breached=[_finding(told, of, manuals) for told in digest.findings(run, Verdict.BREACHED)],
+        advisory=[_finding(told, of, manuals) for told in digest.findings(run, Verdict.ADVISORY)],
+        flaky=[_finding(told, of, manuals) for told in digest.flaky(run)],
+        manuals=manuals.places,
         matrix=_matrix(run, numbers),
         signs=SIGNS,
         limits=_limits(run),
@@ -69,7 +92,9 @@ def render(run: Run) -> str:
         levels=sorted({result.level for result in run.results}),
         verdicts=[word for verdict, word in WORDS.items() if run.count(verdict)],
         covered=digest.coverage(run),
-        operations=_operations(run),
+        statuses=exercised.statuses(run),
+        marks=MARKS,
+        clauses=exercised.clauses(run),
         load=run.load and _load(run.load),
         because=digest.because,
         duration=digest.duration,
@@ -87,12 +112,33 @@ def link(url: str) -> str:
     return url if re.fullmatch(r"https?://[!-~]+", url) else ""
 
 
+def fragment(name: str, value: str) -> str:
+    """The page's address below ``#`` when its filter ``name`` is set to ``value``."""
+    return urlencode({name: visible(value)})
+
+
 @cache
-def _template() -> tuple[Template, str]:
-    script = re.findall(r"<script>(.*?)</script>", page.source("report.html.j2"), re.DOTALL)[-1]
+def _template() -> tuple[Template, str, str]:
+    script = page.source("report.js")
     digest_ = b64encode(sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest_}'; base-uri 'none'; form-action 'none'"
-    return page.environment().get_template("report.html.j2"), policy
+    return page.environment().get_template("report.html.j2"), script, policy
+
+
+class _Manuals:
+    """The pages of checks, each given out once."""
+
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
+        self.places: dict[str, str] = {}
+        """Requirement → anchor of the finding that its page stands below."""
+
+    def below(self, requirement: str, anchor: str) -> str:
+        """The page as HTML; empty where it is on the report already, or there is none."""
+        if requirement in self.places or requirement not in self._checks:
+            return ""
+        self.places[requirement] = anchor
+        return manual.page(self._checks[requirement])
 
 
 def _headline(run: Run) -> str:
@@ -111,17 +157,20 @@ def _when(started: str) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M} {shown}".strip()
 
 
-def _finding(told: Told, numbers: dict[int, int]) -> dict[str, Any]:
+def _finding(told: Told, of: Callable[[Iterable[Result]], str], manuals: _Manuals) -> dict[str, Any]:
     first = told.first
     lines = [(label, text) for label, text in digest.lines(first) if label != "again"]
+    anchor = f"f{of([first])}"
     evidence = first.evidence
     commands = [] if evidence is None else [text for text in (evidence.again, evidence.curl) if text]
     return {
         "first": first,
-        "anchor": f"f{numbers[id(first)]}",
+        "anchor": anchor,
+        "of": of(told.results),
         "others": told.subjects[1:],
         "lines": lines,
         "commands": commands,
+        "manual": manuals.below(first.requirement, anchor),
     }
 
 
@@ -161,13 +210,50 @@ def _limits(run: Run) -> dict[str, Any] | None:
     return {"rules": drawings, "kinds": kinds} if drawings else None
 
 
-def _groups(promises: list[tuple[int, Result]]) -> dict[str, list[tuple[int, Result]]]:
+def _groups(promises: list[tuple[int, Result]]) -> list[dict[str, Any]]:
     groups: dict[str, list[tuple[int, Result]]] = {}
     for number, result in promises:
         groups.setdefault(digest.group_of(result.requirement), []).append((number, result))
-    for members in groups.values():
-        members.sort(key=lambda item: digest.RANK[item[1].verdict])
-    return groups
+    return [
+        {
+            "name": name,
+            "tally": _tally(result for _, result in members),
+            "cells": sorted(
+                _each(members) if len(promises) <= ONE_BY_ONE else _by_requirement(members),
+                key=lambda cell: digest.RANK[cell["verdict"]],
+            ),
+        }
+        for name, members in groups.items()
+    ]
+
+
+def _each(members: list[tuple[int, Result]]) -> list[dict[str, Any]]:
+    return [
+        {"verdict": result.verdict, "number": number, "said": f"{result.id}: {WORDS[result.verdict]}"}
+        for number, result in members
+    ]
+
+
+def _by_requirement(members: list[tuple[int, Result]]) -> list[dict[str, Any]]:
+    """The worst of each requirement."""
+    return [
+        {
+            "verdict": own[0][1].verdict,
+            "number": own[0][0],
+            "said": f"{requirement}: {_tally(result for _, result in own)}",
+        }
+        for requirement, found in groupby(members, key=lambda item: item[1].requirement)
+        if (own := list(found))
+    ]
+
+
+def _counts(results: Iterable[Result]) -> list[tuple[Verdict, str, int]]:
+    found = Counter(result.verdict for result in results)
+    return [(verdict, WORDS[verdict], found[verdict]) for verdict in sorted(found, key=digest.RANK.__getitem__)]
+
+
+def _tally(results: Iterable[Result]) -> str:
+    return ", ".join(f"{count} {name}" for _, name, count in _counts(results))
 
 
 def _requirements(promises: list[tuple[int, Result]]) -> list[dict[str, Any]]:
@@ -183,29 +269,10 @@ def _requirements(promises: list[tuple[int, Result]]) -> list[dict[str, Any]]:
                 digest.RANK[result.verdict] >= digest.RANK[Verdict.UPHELD] and not result.flaky for _, result in results
             ),
             "results": results,
-            "counts": [
-                (verdict, WORDS[verdict], count)
-                for verdict, count in sorted(
-                    Counter(result.verdict for _, result in results).items(), key=lambda item: digest.RANK[item[0]]
-                )
-            ],
+            "counts": _counts(result for _, result in results),
         }
         for requirement, results in found.items()
     ]
-
-
-def _operations(run: Run) -> list[dict[str, Any]]:
-    reached = set(digest.coverage(run).reached)
-    rows = [
-        {
-            "name": name,
-            "reached": name in reached,
-            "statuses": sorted((str(status), count) for status, count in statuses.items()),
-            "total": sum(statuses.values()),
-        }
-        for name, statuses in run.coverage.items()
-    ]
-    return sorted(rows, key=lambda row: bool(row["reached"]))
 
 
 def _load(load: LoadRun) -> dict[str, Any]:

@@ -135,6 +135,7 @@ def _coverage(run: Run) -> dict[str, Any]:
         "operations": {
             name: {str(status): count for status, count in statuses.items()} for name, statuses in run.coverage.items()
         },
+        "documented": {name: list(statuses) for name, statuses in run.documented.items()},
     }
 
 

@@ -285,7 +285,7 @@ class _Page:
 
     def _last(self, report: str) -> None:
         run = self._run
-        requests = f"{run.requests:,} {plural(run.requests, 'request')}"
+        requests = f"{run.requests:,} {plural(run.requests, 'request')}, seed {run.seed}"
         where = f"; report: {report}" if report else ""
         style = "bold red" if run.exit_status else _TONES[digest.tone(run)]
         self._line((f"{digest.conclusion(run)}. {digest.duration(run.seconds)}, {requests}{where}", style))

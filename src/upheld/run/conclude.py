@@ -40,6 +40,9 @@ def conclude(examination: Examination) -> Run:
             nothing = NO_LOAD if promise.check.measure is not None else None
             examination.cases.append(Case(promise, promise.settled or missing or nothing))
     cases = sorted(examination.cases, key=lambda case: case.promise.key)
+    for case in cases:
+        if not case.exchanges and case.promise.key in examination.played:
+            case.exchanges = examination.played[case.promise.key][1].exchanges
     results = [judge.result(case) for case in cases]
     judged = zip((case.promise for case in cases), results, strict=True)
     fuzzed = examination.fuzzed is not None and not (examination.options.quick or examination.stopped)
@@ -58,6 +61,7 @@ def conclude(examination: Examination) -> Run:
         results=tuple(results),
         notes=tuple(judge.masker(note) for note in dict.fromkeys(examination.notes)),
         coverage={label: dict(sorted(counts.items())) for label, counts in examination.watch.coverage.items()},
+        documented={operation.label: tuple(operation.responses) for operation in examination.contract.operations},
         phases=tuple(examination.phases),
         load=examination.load,
         stopped=judge.masker(examination.stopped),

@@ -78,7 +78,9 @@ async def play_alone(
     try:
         for promise in promises:
             played = await play(promise)
-            cases.append(await judge.played(promise, played.outcome, played.seconds, replay))
+            case = await judge.played(promise, played.outcome, played.seconds, replay)
+            case.exchanges = played.exchanges
+            cases.append(case)
     finally:
         for each in controls:
             await asyncio.to_thread(each.restore)

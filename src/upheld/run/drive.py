@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -20,6 +20,7 @@ from upheld.check import (
     Check,
     Control,
     Deed,
+    Finding,
     Lane,
     Move,
     NoAnswer,
@@ -54,6 +55,9 @@ LONGEST_RETRY_AFTER = 65.0
 TICK = 0.005
 """Seconds between two looks at how late we are ourselves, where latencies are compared."""
 
+REMEMBERED = 40
+"""Exchanges that are kept of a dialogue which ends with a finding: the last ones."""
+
 _in_dialogue: ContextVar[bool] = ContextVar("in_dialogue", default=False)
 """Whether what is going on holds a place among the dialogues that are played at once, also while it signs somebody in."""
 
@@ -68,6 +72,8 @@ class Played:
     sessions: set[str] = field(default_factory=set)
     """Names of the shared identities that it used."""
     last: Exchange | None = None
+    exchanges: tuple[Exchange, ...] = ()
+    """The last `REMEMBERED` of a dialogue that ended with a finding."""
 
 
 @dataclass
@@ -83,6 +89,7 @@ class _Stand:
     people: list[str] = field(default_factory=list)
     shared: set[str] = field(default_factory=set)
     last: Exchange | None = None
+    heard: deque[Exchange] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
 
 class Driver:
@@ -147,7 +154,8 @@ class Driver:
                 outcome = await self._converse(check, lane, stand)
             finally:
                 _in_dialogue.reset(held)
-        return Played(outcome, source, time.monotonic() - began, stand.shared, stand.last)
+        heard = tuple(stand.heard) if isinstance(outcome, Finding) else ()
+        return Played(outcome, source, time.monotonic() - began, stand.shared, stand.last, heard)
 
     async def _converse(self, check: Check, lane: Lane, stand: _Stand) -> Outcome:
         assert check.converse is not None
@@ -387,6 +395,7 @@ class Driver:
     def _told(self, request: Request, response: Response, stand: _Stand) -> None:
         exchange = Exchange(request, response, source=stand.source)
         stand.last = exchange
+        stand.heard.append(exchange)
         self.people.note(request, response, stand.source)
         if stand.spied is None:
             self.watch.feed(exchange)

@@ -171,7 +171,7 @@ class Examination:
 
         async def work() -> None:
             with self.phase("set-up"):
-                await self._set_up()
+                await self.set_up()
             with self.phase("load"):
                 await self._load()
 
@@ -201,7 +201,7 @@ class Examination:
 
     async def _examine(self) -> None:
         with self.phase("set-up"):
-            await self._set_up()
+            await self.set_up()
         alone = [p for p in self.plan.dialogues if p.check.requirement.alone]
         played = [p for p in self.plan.dialogues if not p.check.requirement.alone]
         shipped = [p for p in played if p.check.requirement.profile == "shipped"]
@@ -238,7 +238,7 @@ class Examination:
                 controls = [part.controls for part in self.parts.values()]
                 self.cases += await play_alone(alone, lambda p: self._played(p, []), self.judge(), controls)
 
-    async def _set_up(self) -> None:
+    async def set_up(self) -> None:
         """Is this the service that the contract describes, and do the credentials work?"""
         await reach(self.contract, self.raised.driver, self.raised.running.url)
         # Whoever studies limits signs in anew each time, so the other target needs nobody before.
@@ -247,13 +247,13 @@ class Examination:
             self.refused = self.refused or refused
 
     async def _play_all(self, promises: Sequence[Promise], name: str) -> None:
-        done, sent, cost = 0, 0, sum(_cost(promise) for promise in promises)
+        done, sent, cost = 0, 0, sum(promise.weight for promise in promises)
         began = self.budget.elapsed
 
         async def one(promise: Promise) -> None:
             nonlocal done, sent
             self.played[promise.key] = (promise, await self._played(promise))
-            done, sent = done + 1, sent + _cost(promise)
+            done, sent = done + 1, sent + promise.weight
             self._work = (began, sent, cost)
             self.step(name, done, len(promises))
 
@@ -388,10 +388,10 @@ def examine(
     """
     only = options.since.includes if options.since else None
     made = plan(contract, checks, quick=options.quick, load=bool(options.load_seconds), only=only)
-    examination = _prepared(contract, made, options, listener, paced=is_paced(contract, running))
+    examination = prepared(contract, made, options, listener, paced=is_paced(contract, running))
     if options.since:
         examination.note(options.since.told(contract))
-    asyncio.run(_within(examination, running, examination.run))
+    asyncio.run(within(examination, running, examination.run))
     return conclude(examination)
 
 
@@ -401,8 +401,8 @@ def press(contract: Contract, running: dict[str, Running], options: Options, lis
 
     checks = select(skip=contract.policy.checks.skip).values()
     made = plan(contract, (check for check in checks if check.measure is not None), load=True)
-    examination = _prepared(contract, made, options, listener)
-    asyncio.run(_within(examination, running, examination.press))
+    examination = prepared(contract, made, options, listener)
+    asyncio.run(within(examination, running, examination.press))
     return conclude(examination)
 
 
@@ -410,14 +410,14 @@ def signed_in(
     contract: Contract, running: Running, options: Options, listener: Listener = silent
 ) -> tuple[list[Session], Masker]:
     """Sessions for loads that are played outside of a run, and what takes their secrets out of a text. Raises `TargetError`."""
-    examination = _prepared(contract, Plan(()), options, listener)
+    examination = prepared(contract, Plan(()), options, listener)
     sessions: list[Session] = []
 
     async def work() -> None:
-        await examination._set_up()
+        await examination.set_up()
         sessions.extend(await examination.sessions())
 
-    asyncio.run(_within(examination, {"raised": running}, work))
+    asyncio.run(within(examination, {"raised": running}, work))
     return sessions, examination.judge().masker
 
 
@@ -426,9 +426,10 @@ def is_paced(contract: Contract, running: Mapping[str, Running]) -> bool:
     return bool(contract.rate_rules) and "profile" not in running["raised"].can
 
 
-def _prepared(
+def prepared(
     contract: Contract, made: Plan, options: Options, listener: Listener, *, paced: bool = False
 ) -> Examination:
+    """A run that has not begun."""
     stated = options.seed if options.seed is not None else contract.policy.fuzz.seed
     seed = stated if stated is not None else random.SystemRandom().randrange(1 << 31)
     policy = contract.policy.checks
@@ -447,7 +448,8 @@ def _prepared(
     )
 
 
-async def _within(examination: Examination, running: dict[str, Running], work: Callable[[], Awaitable[None]]) -> None:
+async def within(examination: Examination, running: dict[str, Running], work: Callable[[], Awaitable[None]]) -> None:
+    """Do ``work`` with everything that drives the running targets."""
     contract = examination.contract
     paced = is_paced(contract, running)
     quota = user_quota(contract) if paced else None
@@ -489,10 +491,6 @@ async def _within(examination: Examination, running: dict[str, Running], work: C
                 signal.signal(signal.SIGTERM, before)
         for part in examination.parts.values():
             await part.transport.close()
-
-
-def _cost(promise: Promise) -> int:
-    return max(1, promise.check.requirement.cost)
 
 
 def _token(seed: int) -> str:

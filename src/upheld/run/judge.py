@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from upheld.check import Cell, Check, Finding, Kept, Level, NotApplicable, Outcome, Subject, Unproven
 from upheld.contract.lines import promised_at
-from upheld.exchange import Request
+from upheld.exchange import Exchange, Request
 from upheld.report.curl import curl
 from upheld.report.mask import Masker
 from upheld.run.plan import Plan, Promise
+from upheld.run.record import dialogue_of, said
 from upheld.run.waivers import Waivers
 from upheld.run.watch import Sighting, Tally, Watch
-from upheld.verdict import CellResult, Evidence, Line, Result, TimelineResult, Verdict
+from upheld.verdict import CellResult, Evidence, Line, Recording, Result, TimelineResult, Verdict
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
@@ -43,6 +44,10 @@ class Case:
     """Further findings of other origins on the same subject."""
     pressed: bool = False
     """It showed only under load, and needs one to be shown again."""
+    exchanges: tuple[Exchange, ...] = ()
+    """What showed the finding."""
+    engine: bool = False
+    """The fuzzing engine has found it."""
 
 
 class Judge:
@@ -97,6 +102,7 @@ class Judge:
             if finding.request is None:
                 finding = replace(finding, request=first.exchange.request)
             case.outcome = _told_where(finding, first)
+            case.exchanges = (first.exchange,)
             case.seen = first.count
             case.also = [_told_where(s.finding, s) for _, s in standing[1:]]
         elif tally.sightings:
@@ -168,7 +174,8 @@ class Judge:
             elif isinstance(case.outcome, Finding):
                 case.also.append(found.finding)
             else:
-                case.outcome = found.finding
+                case.outcome, case.engine = found.finding, True
+                case.exchanges = (found.exchange,) if found.exchange is not None else ()
 
     def measured(self, check: Check, load: LoadRun) -> list[Case]:
         """What a load run tells of one requirement."""
@@ -223,7 +230,15 @@ class Judge:
             cells=tuple(self._cell(cell, verdict) for cell in _cells(case)),
             timeline=self._timeline(case),
             promised_at=self._lines(check, subject),
+            recording=self._recording(case) if evidence is not None and not case.pressed else None,
         )
+
+    def _recording(self, case: Case) -> Recording | None:
+        """The conversation that showed the finding, masked."""
+        if not case.exchanges:
+            return None
+        dialogue = dialogue_of(case.exchanges[0].source) if case.promise.check.observe is not None else ""
+        return Recording(tuple(said(exchange, self.masker) for exchange in case.exchanges), dialogue, case.engine)
 
     def _lines(self, check: Check, subject: Subject) -> tuple[Line, ...]:
         """The lines of the contract that make the promise."""

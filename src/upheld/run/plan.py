@@ -46,6 +46,11 @@ class Promise:
         return requirement.cost + (math.ceil(requirement.quotas * rule.quota) if rule else 0)
 
     @property
+    def weight(self) -> int:
+        """Its share of what is played, beside others."""
+        return max(1, self.check.requirement.cost)
+
+    @property
     def waiting(self) -> float:
         """About how many seconds it waits for time to pass."""
         requirement, rule = self.check.requirement, self.subject.rule

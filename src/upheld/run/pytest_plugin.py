@@ -82,7 +82,9 @@ class ContractFile(pytest.File):
         for promise in promises:
             # Given as text, it is read as pytest reads the ids in its cache (`--lf`): name and parameters apart.
             nodeid = f"{self.nodeid}::{promise.id}"
-            yield PromiseItem.from_parent(self, name=promise.id, nodeid=nodeid, promise=promise)
+            item: PromiseItem = PromiseItem.from_parent(self, name=promise.id, nodeid=nodeid, promise=promise)
+            _mark_for_allure(item)
+            yield item
 
     def _checks(self) -> list[Check]:
         from upheld.checks import select
@@ -160,12 +162,12 @@ class ContractFile(pytest.File):
             return examine(ready.contract, checks, ready.running, options)
 
 
-class Breached(Exception):
+class Breached(AssertionError):
     """A promise that was not kept, on its way to the report."""
 
     def __init__(self, result: Result) -> None:
         self.result = result
-        super().__init__(result.id)
+        super().__init__(block(result))
 
 
 class PromiseItem(pytest.Item):
@@ -178,6 +180,7 @@ class PromiseItem(pytest.Item):
     def runtest(self) -> None:
         from upheld.verdict import Exit, Verdict
 
+        _tell_allure(self)
         file = self.parent
         assert isinstance(file, ContractFile)
         run = file.examined()
@@ -214,6 +217,39 @@ class PromiseItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, None, f"{self.path.parent.name}: {self.name}"
+
+
+SEVERITY = {"MUST": "critical", "SHOULD": "normal", "MAY": "minor"}
+"""What Allure calls the levels."""
+
+
+def _mark_for_allure(item: PromiseItem) -> None:
+    """Severity, clause and suites as the marks that allure-pytest reads, where it is there to read them."""
+    if not hasattr(item.config.option, "allure_report_dir"):
+        return
+    check = item.promise.check
+    labels = {
+        "severity": SEVERITY[str(check.level)],
+        "parentSuite": item.path.parent.name,
+        "suite": check.group,
+        "subSuite": check.id,
+    }
+    for label, value in labels.items():
+        item.add_marker(pytest.mark.allure_label(value, label_type=label))
+    clause = check.requirement.clause
+    item.add_marker(pytest.mark.allure_link(clause.url, link_type="link", name=clause.text))
+
+
+def _tell_allure(item: PromiseItem) -> None:
+    """The title, and the subject as a parameter: without it, all promises of one requirement would share one history."""
+    import sys
+
+    allure = sys.modules.get("allure")
+    if allure is None or not getattr(item.config.option, "allure_report_dir", None):
+        return
+    subject = item.promise.subject.label
+    allure.dynamic.title(f"{item.promise.check.title}: {subject}")
+    allure.dynamic.parameter("subject", subject)
 
 
 def block(result: Result) -> str:

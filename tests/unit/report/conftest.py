@@ -194,6 +194,12 @@ def rich_run() -> Run:
             "DELETE /api/v1/items/{id}": {"401": 3},
             NASTY: {},
         },
+        documented={
+            "GET /api/v1/items": ("200", "401"),
+            "POST /api/v1/items": ("201", "4XX"),
+            "DELETE /api/v1/items/{id}": ("204", "401"),
+            NASTY: (NASTY, "200"),
+        },
         phases=(("check", 60.0, 3000), ("fuzz", 14.25, 9345)),
         load=_load(),
         exit_status=1,
@@ -204,6 +210,22 @@ def rich_run() -> Run:
 @pytest.fixture
 def empty_run() -> Run:
     return _run(requests=0, seconds=0.0)
+
+
+@pytest.fixture
+def huge_run() -> Run:
+    """3,000 promises of 100 requirements on 30 operations, one in a hundred broken, with what each says of itself."""
+
+    def one(at: int) -> Result:
+        named: dict[str, Any] = {
+            "requirement": f"group{at % 100 % 9}/requirement-{at % 100}",
+            "subject": f"GET /api/v1/things{at // 100}",
+        }
+        if at % 100 == 7:
+            return _result(Verdict.BREACHED, evidence=RETRY_AFTER, cause="none", **named)
+        return _result(detail="3 answers, all with the field", **named)
+
+    return _run(*map(one, range(3000)), coverage={f"GET /api/v1/things{at}": {"200": 9} for at in range(30)})
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from upheld.checks import catalogue
 from upheld.report import html
 from upheld.verdict import Evidence, Result, Run, Verdict
 
@@ -91,9 +92,22 @@ def test_unproven_have_the_line_to_add(rich_run: Run) -> None:
 def test_every_promise_has_a_row_and_a_cell_that_leads_to_it(rich_run: Run) -> None:
     page = Page(html.render(rich_run))
     rows = {row["id"] for row in page.all("tr") if "data-verdict" in row}
-    cells = [link["href"][1:] for link in page.all("a") if link.get("class", "").startswith("cell")]
+    cells = [link["href"][1:] for link in page.all("a") if link.get("class", "").startswith("c-")]
     assert len(rows) == len(rich_run.results)
     assert sorted(cells) == sorted(rows)
+
+
+def test_of_many_promises_requirements_have_a_cell(huge_run: Run) -> None:
+    page = Page(html.render(huge_run))
+    cells = {link["title"]: link["class"] for link in page.all("a") if link.get("class", "").startswith("c-")}
+    assert len(cells) == len({result.requirement for result in huge_run.results})
+    assert cells["group7/requirement-7: 30 breached"] == "c-breached"
+
+
+def test_many_promises_make_no_heavy_page(huge_run: Run) -> None:
+    without = replace(huge_run, results=())
+    octets = len(html.render(huge_run).encode()) - len(html.render(without).encode())
+    assert octets / len(huge_run.results) < 300
 
 
 def test_ids_are_unique_and_links_inside_lead_somewhere(rich_run: Run) -> None:
@@ -242,3 +256,47 @@ def test_reasons_that_differ_in_figures_only_are_one(
 
 def test_when_is_told_with_its_offset(rich_run: Run) -> None:
     assert "4 March 2026, 10:20 UTC+01:00" in Page(html.render(rich_run)).text
+
+
+# -- the pages of checks ---------------------------------------------------------------------------------------------
+
+
+def test_a_breach_has_the_page_of_its_check_once(
+    make_run: Callable[..., Run], make_result: Callable[..., Result]
+) -> None:
+    evidence = Evidence("PUT /a", "a 405 names the methods", "Allow", "no Allow", "upheld check . --only http/allow")
+    breaches = (make_result(Verdict.BREACHED, subject=subject, evidence=evidence) for subject in ("GET /a", "GET /b"))
+    other = make_result(Verdict.BREACHED, requirement="house/rule", evidence=evidence)
+    page = Page(html.render(make_run(*breaches, other), catalogue()))
+    assert [one["id"] for one in page.all("details") if one.get("class") == "manual"] == ["mf0"]
+    assert page.text.count("When to waive it") == 1
+    assert "#mf0" in [link["href"] for link in page.all("a")]
+
+
+# -- what was exercised ----------------------------------------------------------------------------------------------
+
+
+def test_coverage_is_a_table_of_operations_by_statuses(rich_run: Run) -> None:
+    text = Page(html.render(rich_run)).text
+    assert "DELETE /api/v1/items/{id} not reached – 3 3" in text
+    assert "GET /api/v1/items 40 – 2 * 42" in text
+    assert "POST /api/v1/items 12 30 42" in text
+
+
+def test_clauses_say_how_often_they_were_judged(rich_run: Run) -> None:
+    assert "RFC 9110 §10.2.3 ratelimit/retry-after 1 of 1 3" in Page(html.render(rich_run)).text
+
+
+# -- the filter ------------------------------------------------------------------------------------------------------
+
+
+def test_whatever_tells_of_promises_names_those_that_are_on_the_page(rich_run: Run) -> None:
+    page = Page(html.render(rich_run))
+    told = [set(attributes["data-tells"].split()) for _, attributes in page.elements if "data-tells" in attributes]
+    assert len(told) > 10
+    assert set().union(*told) <= {name[1:] for name in page.ids if re.fullmatch(r"p\d+", name)}
+
+
+def test_an_address_sets_a_filter_to_what_the_control_offers() -> None:
+    assert html.fragment("operation", "GET /a/{id}") == "operation=GET+%2Fa%2F%7Bid%7D"
+    assert html.fragment("operation", "\ud800") == "operation=%5Cud800"

@@ -70,7 +70,7 @@ def test_order_of_the_parts(rich_run: Run) -> None:
     assert places == sorted(places)
     assert text.splitlines()[-1] == (
         "3 breaches: 14 of 36 promises that could be judged are broken; 1 advisory, 4 unproven, 1 waived, 1 flaky. "
-        "74 s, 12,345 requests; report: out/report.html"
+        "74 s, 12,345 requests, seed 42; report: out/report.html"
     )
 
 
@@ -173,7 +173,7 @@ def test_everything_with_verbose(rich_run: Run) -> None:
 
 
 def test_nothing_proven_is_not_praised(empty_run: Run) -> None:
-    assert printed(empty_run).splitlines()[-1] == "Nothing was proven. 0.0 s, 0 requests"
+    assert printed(empty_run).splitlines()[-1] == "Nothing was proven. 0.0 s, 0 requests, seed 42"
 
 
 def test_all_kept(large_run: Run) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import click
 import pytest
 import yaml
+from kubernetes_validate import ValidationError, validate
+from kubernetes_validate.utils import all_versions
 
 from upheld.cli import main
 
@@ -104,6 +106,19 @@ def test_kubernetes_starts_as_many_workers_as_its_master_waits_for() -> None:
     assert service["spec"]["selector"] == policy["podSelector"]["matchLabels"] == labels
     (admitted,) = policy["ingress"][0]["from"]
     assert admitted["podSelector"]["matchLabels"] == worker["spec"]["template"]["metadata"]["labels"] != labels
+
+
+@pytest.mark.parametrize("version", [all_versions()[0], all_versions()[-1]])
+def test_kubernetes_knows_every_key(version: str) -> None:
+    for item in kubernetes().values():
+        validate(item, version, strict=True)
+
+
+def test_a_key_that_kubernetes_does_not_know_would_be_seen() -> None:
+    job = kubernetes()["Job", "upheld-load-master"]
+    pod(job)["restartPolicies"] = "Never"
+    with pytest.raises(ValidationError, match="restartPolicies"):
+        validate(job, all_versions()[-1], strict=True)
 
 
 def test_kubernetes_takes_one_verdict_for_the_verdict() -> None:

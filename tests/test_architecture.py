@@ -37,7 +37,8 @@ PARTS: dict[str, tuple[set[str], set[str]]] = {
         CATALOGUE | {"steps", "verdict"},
         {"httplint", "http_sf", "jwt", "cryptography", "jsonschema_rs", "yaml"},
     ),
-    "targets": ({"exchange", "errors"}, set()),
+    # Both in its part `containers` alone, which is loaded when a contract asks for it.
+    "targets": ({"exchange", "errors"}, {"docker", "testcontainers"}),
     "report": ({"check", "verdict", "exchange", "errors"}, {"rich", "jinja2", "markdown_it"}),
     "load": ({"contract", "verdict", "exchange", "errors"}, {"locust", "gevent", "geventhttpclient"}),
     # It plays the checks, starts the load's process, and masks secrets as the reports do.
@@ -76,6 +77,7 @@ COMES_WITH = {
     "starlette": "fastapi",
     "anyio": "fastapi",
     "cryptography": "PyJWT",
+    "docker": "testcontainers",
 }
 HEAVY = {
     "pydantic",
@@ -89,6 +91,8 @@ HEAVY = {
     "fastapi",
     "sqlalchemy",
     "jwt",
+    "docker",
+    "testcontainers",
 }
 
 
@@ -177,9 +181,10 @@ def test_the_table_itself_goes_in_one_direction() -> None:
 
 def test_what_is_imported_is_declared() -> None:
     project = PROJECT["project"]
-    tables = [*project["dependencies"], *project["optional-dependencies"]["reference"]]
+    extras = project["optional-dependencies"]
+    tables = [*project["dependencies"], *extras["reference"], *extras["containers"]]
     declared = {canonicalize_name(Requirement(line).name) for line in tables}
-    reference = {canonicalize_name(Requirement(line).name) for line in project["optional-dependencies"]["reference"]}
+    reference = {canonicalize_name(Requirement(line).name) for line in extras["reference"]}
     known = packages_distributions()
     missing = set()
     for found in imports():

@@ -127,8 +127,10 @@ def _run(
     def played(policy: Policy) -> list[Check]:
         return [] if how.quick else options.chosen(policy, only, skip)
 
-    opening = opened(path, target, allow_hosts=allow_host, played=played, baseline=baseline)
-    with live(console) as screen, opening as ready:
+    with (
+        live(console) as screen,
+        opened(path, target, allow_hosts=allow_host, played=played, baseline=baseline, listener=screen) as ready,
+    ):
         contract = ready.contract
         fuzz = how.fuzz and (how.since is None or how.since.can_be_fuzzed(contract))
         named = replace(how, fuzz=fuzz, target_name=f"{ready.name} at {ready.running['raised'].url}")

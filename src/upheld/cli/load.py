@@ -235,7 +235,10 @@ def _press(
     folders = reports.folders(paths)
     console, status = reports.console(), 0
     for path, folder in zip(paths, folders, strict=True):
-        with live(console) as screen, opened(path, target, allow_hosts=allow_host, profiles=("raised",)) as ready:
+        with (
+            live(console) as screen,
+            opened(path, target, allow_hosts=allow_host, profiles=("raised",), listener=screen) as ready,
+        ):
             contract = how.of(ready.contract)
             policy = contract.policy.load
             seconds = how.seconds or policy.duration

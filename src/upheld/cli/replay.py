@@ -57,8 +57,11 @@ def replay(
     click.echo(one_line(f"{kept.id}  {kept.verdict} {kept.started}, seed {kept.seed}: {kept.actual}"))
     command = f"{options.again('upheld check', path, named=True)}{f' --target {target}' if target else ''}"
     how = Options(fuzz=False, seed=kept.seed, again=command)
-    opening = opened(path, target or kept.target or None, allow_hosts=allow_host, played=lambda _: _needed(kept.id))
-    with live(_screen()) as listener, opening as ready:
+    url = target or kept.target or None
+    with (
+        live(_screen()) as listener,
+        opened(path, url, allow_hosts=allow_host, played=lambda _: _needed(kept.id), listener=listener) as ready,
+    ):
         found = again(ready.contract, kept.id, kept.recording, ready.running, how, listener)
     for line in replays.side_by_side(kept.recording.exchanges, found.exchanges):
         click.echo(line)

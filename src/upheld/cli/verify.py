@@ -66,7 +66,7 @@ def verify(
     screen = console(stderr=json_file == STANDARD_OUTPUT)
     words = ["upheld verify", shlex.quote(str(report)), *([shlex.quote(str(contract))] if contract else [])]
     again = " ".join([*words, *([f"--target {target}"] if target else [])])
-    with live(screen) as listener, opened(path, target, allow_hosts=allow_host) as ready:
+    with live(screen) as listener, opened(path, target, allow_hosts=allow_host, listener=listener) as ready:
         how = Options(
             quick=quick, fuzz=fuzz, seed=seed, again=again, target_name=f"{ready.name} at {ready.running['raised'].url}"
         )

@@ -28,7 +28,7 @@ from upheld.contract.sections.access import (
 from upheld.contract.sections.base import OpPattern, Section, Status
 from upheld.contract.sections.conduct import Cors, Errors, Idempotency, Leak
 from upheld.contract.sections.login import Login
-from upheld.contract.sections.running import Checks, Fuzz, OpenApi, Profile, Profiles, Store, Target, Waiver
+from upheld.contract.sections.running import Checks, Fuzz, OpenApi, Part, Profile, Profiles, Store, Target, Waiver
 from upheld.contract.sections.traffic import Caching, Latency, Limits, Load, RateLimit, RateLimitRule
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ __all__ = [
     "OAuthClient",
     "OpenApi",
     "Ownership",
+    "Part",
     "Password",
     "Policy",
     "Profile",
@@ -186,6 +187,8 @@ class Policy(Section):
         for name, client in self.auth.oauth.clients.items():
             if client.secret_env:
                 yield ("auth", "oauth", "clients", name, "secret_env"), client.secret_env
+        for variable in self.target.inherit:
+            yield ("target", "inherit"), variable
 
     def secret_fields(self) -> tuple[str, ...]:
         """Header fields by which identities are known, beside the usual ones."""

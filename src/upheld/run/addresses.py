@@ -25,11 +25,17 @@ def loopback(url: str) -> bool:
 class Addresses:
     """Hands out addresses that no other lane of this run has; ``None`` where they can't be chosen.
 
-    Starts at a place that follows from ``seed``, so that a run soon after another one meets no limit that it left drained.
+    ``seen`` says whether the target sees them. Starts at a place that follows from ``seed``, so that a run soon after another one meets no limit that it left drained.
     """
 
-    def __init__(self, url: str, seed: int) -> None:
-        self._free = loopback(url) and _can_bind("127.83.0.2")
+    def __init__(self, url: str, seed: int, *, seen: bool = True) -> None:
+        self._free = seen and loopback(url) and _can_bind("127.83.0.2")
+        self.why_none = (
+            "addresses can only be chosen towards IPv4 loopback on Linux"
+            if seen
+            else "a service in a container sees one address, whoever calls"
+        )
+        """Why there is none to be had, where there is none."""
         self._next = count((seed % 200 + 10) << 16 | 2)
 
     @property

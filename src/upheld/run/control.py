@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from upheld.check import CannotProve, Deed, Outcome
 from upheld.errors import TargetDied, TargetError
-from upheld.targets.store import Store
+from upheld.targets.store import StoreByCommands
 
 if TYPE_CHECKING:
     from upheld.contract import Contract
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from upheld.run.judge import Case, Judge
     from upheld.run.plan import Promise
     from upheld.targets import Running
+    from upheld.targets.base import Store
 
 START_LINE = 'target: {start: "COMMAND --port {port}"}'
-STORE_LINE = 'target: {store: {stop: "COMMAND", start: "COMMAND"}}'
+STORE_LINE = 'target: {store: {stop: "COMMAND", start: "COMMAND"}}, in containers {store: {part: NAME}}'
 
 
 class Controls:
@@ -33,7 +34,7 @@ class Controls:
         if deed == "restart":
             self._restart()
         elif self._store is None:
-            raise CannotProve("how the store of the limits' counters is stopped and started is not stated", STORE_LINE)
+            raise CannotProve("nothing is known to stop and start the store of the limits' counters", STORE_LINE)
         else:
             try:
                 self._store.down() if deed == "store-down" else self._store.up()
@@ -54,13 +55,12 @@ class Controls:
             raise TargetDied(f"the target did not come back when it was started again: {error}") from error
 
 
-def store_of(contract: Contract) -> Store | None:
-    """The store whose commands upheld.yaml states."""
-    target = contract.policy.target
-    if target.store is None:
+def store_of(contract: Contract) -> StoreByCommands | None:
+    """The store whose commands upheld.yaml states. A part of a target in containers is the running target's own."""
+    target, base = contract.policy.target, contract.folder
+    if target.store is None or target.store.stop is None or target.store.start is None:
         return None
-    base = contract.folder
-    return Store(target.store.stop, target.store.start, base / target.cwd if base and target.cwd else base)
+    return StoreByCommands(target.store.stop, target.store.start, base / target.cwd if base and target.cwd else base)
 
 
 async def play_alone(

@@ -204,9 +204,7 @@ class Driver:
             case Move():
                 stand.address = self.addresses.fresh()
                 if stand.address is None:
-                    raise CannotProve(
-                        "another source address is needed, and addresses can only be chosen towards IPv4 loopback on Linux"
-                    )
+                    raise CannotProve(f"another source address is needed, and {self.addresses.why_none}")
                 return None
 
     async def _introduce(self, role: str | None, fresh: bool, stand: _Stand) -> Session:

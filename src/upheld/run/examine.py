@@ -459,11 +459,11 @@ async def within(examination: Examination, running: dict[str, Running], work: Ca
         steps = (contract.auth.login, contract.auth.register, *contract.logins.values())
         hashing = (step.operation.label for step in steps if step)
         transport = HttpTransport(target.url, marker=marker, slow=hashing)
-        controls = Controls(target, store)
+        controls = Controls(target, target.store or store)
         driver = Driver(
             contract,
             transport,
-            Addresses(target.url, examination.seed + 97 * number),
+            Addresses(target.url, examination.seed + 97 * number, seen=target.sees_addresses),
             examination.budget,
             examination.watch,
             token=marker,

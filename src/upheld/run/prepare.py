@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from upheld.errors import ContractError, Place, SetupError, TargetError, UsageError
 from upheld.targets.choose import open_target
 from upheld.targets.url import checked
+from upheld.verdict import Listener, Progress, silent
 
 if TYPE_CHECKING:
     from upheld.check import Check, Profile
@@ -59,11 +60,12 @@ def opened(
     profiles: tuple[Profile, ...] = ("raised", "shipped"),
     played: Callable[[Policy], Iterable[Check]] = lambda policy: (),
     baseline: Path | None = None,
+    listener: Listener = silent,
 ) -> Iterator[Ready]:
     """Start or find the targets of one contract, and read it. Raises `ContractError`, `UsageError`, `TargetError`.
 
     ``url`` may be `EMBEDDED` too. What ``played`` gives will be played for its time: a profile that only those need is started
-    too, where the file states it. ``baseline`` is a file of breaches that are known.
+    too, where the file states it. ``baseline`` is a file of breaches that are known. ``listener`` is told what takes long.
     """
     from upheld.contract.load import load, policy_only
 
@@ -77,10 +79,14 @@ def opened(
     if url is not None:
         checked(url, {*allow_hosts, *policy.target.allow_host})
     contract = None if served else load(path, target_url=url, known=known)
+
+    def tell(text: str) -> None:
+        listener(Progress("note", text))
+
     with contextlib.ExitStack() as stack:
         targets: dict[str, Target] = {}
         for profile in (*profiles, *_further(policy, played(policy))):
-            target = open_target(target_policy, url, profile=profile, folder=folder, allow_hosts=allow_hosts)
+            target = open_target(target_policy, url, profile=profile, folder=folder, allow_hosts=allow_hosts, tell=tell)
             if not targets or "profile" in target.can:
                 targets[profile] = target
         running = enter(stack, targets)
@@ -128,7 +134,7 @@ def planned(contract: Contract, checks: Iterable[Check], url: str | None, *, qui
         return made  # without a target there is nothing that could hold it up
     if not contract.rate_rules or "profile" in target.can:
         return made
-    addresses = loopback(url or policy.url or "http://127.0.0.1")
+    addresses = target.sees_addresses and loopback(url or policy.url or "http://127.0.0.1")
     return replace(made, held_up=needed(contract, made, addresses=addresses))
 
 

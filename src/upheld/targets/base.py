@@ -5,12 +5,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Protocol
 
 from upheld.errors import HarnessError
 
 Capability = Literal["restart", "profile", "clock", "key", "logs"]
 Profile = Literal["raised", "shipped", "short_lived"]
+
+
+class Store(Protocol):
+    """Where a service keeps the counters of its limits, such as Redis: stopped and started."""
+
+    def down(self) -> None:
+        """Stop it. Raises `TargetError`."""
+
+    def up(self) -> None:
+        """Start it again if it was stopped. Raises `TargetError`."""
 
 
 class Running(ABC):
@@ -23,6 +33,10 @@ class Running(ABC):
     env: Mapping[str, str]
     """Values for the names of environment variables in upheld.yaml (``password_env``, ``key_env``). They win over the
     process's own environment, because they were made for this target alone."""
+    sees_addresses: bool = True
+    """It sees the source address that a connection comes from. One in a container sees its network's gateway, whoever calls."""
+    store: Store | None = None
+    """That of its counters, where it was started with it."""
 
     @property
     def output(self) -> str:
@@ -51,6 +65,8 @@ class Target(ABC):
 
     can: frozenset[Capability]
     """What the running target will let us do; known before it runs, so that a plan can be made."""
+    sees_addresses: bool = True
+    """As `Running.sees_addresses`."""
 
     @property
     @abstractmethod

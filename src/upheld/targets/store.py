@@ -11,7 +11,7 @@ WITHIN = 60.0
 """Seconds that one command may take."""
 
 
-class Store:
+class StoreByCommands:
     """``stop`` and ``start`` are lines for ``/bin/sh``, run in ``cwd``. ``start`` may leave a process behind, not wait for it."""
 
     def __init__(self, stop: str, start: str, cwd: Path | None = None) -> None:

@@ -23,6 +23,12 @@ class Policy:
     ready_within: float = 30.0
     profiles: Any = None
     compose: str | None = None
+    image: str | None = None
+    service: str | None = None
+    port: int | None = None
+    parts: dict[str, Any] = field(default_factory=dict)
+    inherit: tuple[str, ...] = ()
+    store: Any = None
     embedded: bool = False
     allow_host: tuple[str, ...] = ()
 
@@ -109,12 +115,44 @@ def test_the_embedded_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"profile", "key", "restart", "logs"} == target.can
 
 
-@pytest.mark.parametrize(
-    ("policy", "words"), [(Policy(), "--target URL"), (Policy(compose="compose.yaml"), "not supported yet")]
-)
-def test_no_target(policy: Policy, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
-        open_target(policy)
+def test_no_target() -> None:
+    with pytest.raises(UsageError, match="--target URL"):
+        open_target(Policy())
+
+
+def test_containers_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("upheld.targets.choose.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"target\.image needs .*pip install 'upheld\[containers\]'"):
+        open_target(Policy(image="shop"))
+
+
+def test_a_compose_file_in_two_profiles(tmp_path: Path) -> None:
+    from upheld.targets.containers.compose import Compose
+
+    (tmp_path / "compose.yaml").touch()
+    policy = Policy(compose="compose.yaml", service="api", port=8000, env={"A": "1", "LIMITS": "on"}, profiles=PROFILES)
+    target = open_target(policy, folder=tmp_path)
+    assert isinstance(target, Compose)
+    assert (target.file, target.service, target.wanted.port) == (tmp_path / "compose.yaml", "api", 8000)
+    assert target.wanted.env == {"A": "1", "LIMITS": "off"}
+    assert target.can == {"restart", "logs", "profile"}
+    assert not target.sees_addresses
+    assert isinstance(open_target(policy, "http://127.0.0.1:9000", folder=tmp_path), Url)
+    with pytest.raises(UsageError, match="is not there"):
+        open_target(policy, folder=tmp_path / "elsewhere")
+
+
+def test_an_image_with_its_parts() -> None:
+    from upheld.contract.sections.running import Target
+    from upheld.targets.containers.image import Image, Part
+
+    parts = {"db": {"image": "postgres", "env": {"POSTGRES_DB": 1}, "ready": "pg_isready"}, "redis": {"image": "redis"}}
+    target = open_target(Target(image="shop", parts=parts, store={"part": "redis"}, inherit=["SHOP_KEY"]))
+    assert isinstance(target, Image)
+    assert list(target.parts) == ["db", "redis"]
+    assert target.parts["db"] == Part("postgres", {"POSTGRES_DB": "1"}, None, "pg_isready")
+    assert (target.wanted.store, target.wanted.inherit, target.wanted.port) == ("redis", ("SHOP_KEY",), None)
+    assert target.can == {"restart", "logs"}
 
 
 def test_the_contract_s_own_section_fits() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
-from upheld.contract.sections.base import Duration, OpPattern, Section
+from upheld.contract.sections.base import Duration, EnvName, OpPattern, Section
 from upheld.contract.units import found
 
 
@@ -59,14 +60,42 @@ class Profiles(Section):
 class Store(Section):
     """How to take the store of the counters away and bring it back, so that the service is seen without it."""
 
-    stop: str = Field(min_length=1, description="Command that stops it.")
-    start: str = Field(
-        min_length=1, description="Command that starts it again and then ends; the store goes on in the background."
+    stop: str | None = Field(None, min_length=1, description="Command that stops it.")
+    start: str | None = Field(
+        None,
+        min_length=1,
+        description="Command that starts it again and then ends; the store goes on in the background.",
+    )
+    part: str | None = Field(
+        None,
+        min_length=1,
+        description="In place of commands, for a target in containers: the one of target.parts, or the service of the Compose file.",
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Store:
+        commands = (self.stop is not None) + (self.start is not None)
+        if (commands, self.part is not None) not in ((2, False), (0, True)):
+            raise ValueError("says {stop: COMMAND, start: COMMAND}, both, or {part: NAME} alone")
+        return self
+
+
+class Part(Section):
+    """A container that the service needs."""
+
+    image: str = Field(min_length=1, description="Its image.", examples=["redis:7-alpine"])
+    env: Environment = Field({}, description="Environment of the container.")
+    command: str | None = Field(None, min_length=1, description="Command in place of the image's own.")
+    ready: str | None = Field(
+        None,
+        min_length=1,
+        description="Command that ends with 0 as soon as it is ready, run in it by /bin/sh. Left out: what the image's HEALTHCHECK "
+        "says; without one it is ready as it runs.",
     )
 
 
 class Target(Section):
-    """The running service. ``url``, ``start``, ``compose`` or ``embedded``; the command line can name another."""
+    """The running service. ``url``, ``start``, ``compose``, ``image`` or ``embedded``; the command line can name another."""
 
     url: str | None = Field(
         None, pattern=r"^https?://\S+$", description="Address of the running service, with its base path if it has one."
@@ -84,13 +113,83 @@ class Target(Section):
     profiles: Profiles | None = Field(
         None, description="Environment for starting it with raised limits, as shipped, and with tokens that end soon."
     )
-    store: Store | None = Field(
-        None, description="Commands that stop and start the store of the rate limits' counters, such as Redis."
+    compose: str | None = Field(
+        None,
+        min_length=1,
+        description="Compose file that starts the service with what it needs, relative to upheld.yaml. Each profile has containers, "
+        "networks and volumes of its own.",
     )
-    compose: str | None = Field(None, description="Compose file that starts the service with what it needs.")
+    image: str | None = Field(None, min_length=1, description="Image that the service is started from.")
+    service: str | None = Field(
+        None,
+        min_length=1,
+        description="Service of the Compose file that answers. Left out: the only one that publishes or exposes a port.",
+    )
+    port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port on which it listens inside its container. Left out: the only one that the Compose file or the image names.",
+    )
+    parts: dict[str, Part] = Field(
+        {}, description="What an image needs, started before it in this order and reached by these names."
+    )
+    inherit: tuple[EnvName, ...] = Field(
+        (), description="Environment variables of this process that the service's container is given too."
+    )
+    store: Store | None = Field(
+        None, description="How the store of the rate limits' counters, such as Redis, is stopped and started."
+    )
     embedded: bool = Field(False, description="Use the reference backend that comes with Upheld.")
     allow_host: tuple[str, ...] = Field((), description="Hosts other than this machine that a run may send to.")
     base_ref: str | None = Field(None, description="Git revision of the contract to compare with, such as origin/main.")
+
+    @field_validator("image")
+    @classmethod
+    def _not_both(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("compose") is not None:
+            raise ValueError("and target.compose are two ways to start the service: keep one")
+        return value
+
+    @field_validator("service")
+    @classmethod
+    def _of_a_compose_file(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("compose", "") is None:
+            raise ValueError("is one of a Compose file: say target.compose")
+        return value
+
+    @field_validator("port", "inherit")
+    @classmethod
+    def _of_a_container(cls, value: Any, info: ValidationInfo) -> Any:
+        if value and _neither(info.data):
+            raise ValueError("is about a container: say target.compose or target.image")
+        return value
+
+    @field_validator("parts")
+    @classmethod
+    def _beside_an_image(cls, value: dict[str, Part], info: ValidationInfo) -> dict[str, Part]:
+        if value and info.data.get("image", "") is None:
+            raise ValueError("stand beside target.image; a Compose file has services of its own")
+        for name in value:
+            if not re.fullmatch(r"[a-z0-9]([a-z0-9_-]*[a-z0-9])?", name):
+                raise ValueError(f"are reached by their names, which look like db or redis-1, found {name!r}")
+        return value
+
+    @field_validator("store")
+    @classmethod
+    def _there(cls, value: Store | None, info: ValidationInfo) -> Store | None:
+        if value is None or value.part is None:
+            return value
+        if _neither(info.data):
+            raise ValueError("names a part, and there is one only beside target.image or in target.compose")
+        if info.data.get("image") and value.part not in (known := info.data.get("parts", value.part)):
+            raise ValueError(f"names the part {value.part!r}, and target.parts has {', '.join(known) or 'none'}")
+        return value
+
+
+def _neither(data: dict[str, Any]) -> bool:
+    """No container is started. A key that is itself wrong is not among the data, and is told of as such."""
+    return data.get("compose", "") is None and data.get("image", "") is None
 
 
 class Checks(Section):

@@ -94,6 +94,7 @@ class FuzzPhase:
             self.url,
             user=user,
             admin=admin,
+            addresses=None if self.driver.addresses.available else (),
             resend=self.driver.resend,
             on_exchange=self._take,
             seconds=granted.seconds,

@@ -4,7 +4,8 @@
 
 * ``url``    UPHELD_TEST_REDIS_URL and UPHELD_TEST_POSTGRES_URL name servers that run already
 * ``local``  this machine's own binaries, started on free loopback ports with their data in a throw-away folder
-* ``auto``   for each of the two: its URL where one is set, else the local binary (the default)
+* ``containers``  UPHELD_REDIS_IMAGE and UPHELD_POSTGRES_IMAGE (redis:7-alpine, postgres:16-alpine), by the engine at $DOCKER_HOST
+* ``auto``   for each of the two: its URL where one is set, else the local binary, else a container (the default)
 
 A test process has servers of its own (each xdist worker too), started when the first test asks, and they die with it.
 """
@@ -23,14 +24,18 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from upheld.targets.ports import free_port
 from upheld.targets.process import Process
 
-WAYS = ("auto", "url", "local")
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+WAYS = ("auto", "url", "local", "containers")
 READY_WITHIN = 60.0
 QUICK_AND_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 
@@ -52,13 +57,50 @@ def required() -> bool:
     return os.environ.get("UPHELD_TEST_REQUIRE_SERVICES") == "1" or way() != "auto"
 
 
-def _given(variable: str) -> str | None:
-    url = os.environ.get(variable)
-    if way() == "local":
-        return None
-    if way() == "url" and not url:
-        raise Unavailable(f"UPHELD_TEST_SERVICES=url, and {variable} is not set")
-    return url or None
+Found = TypeVar("Found")
+
+
+def first(ways: Mapping[str, Callable[[], Found]]) -> Found:
+    """What the chosen way gives, or with ``auto`` the first that can. Raises `Unavailable` with the reason of each."""
+    reasons = []
+    for name, provide in ways.items():
+        if way() in ("auto", name):
+            try:
+                return provide()
+            except Unavailable as error:
+                reasons.append(f"{name}: {error}")
+    raise Unavailable("; ".join(reasons))
+
+
+def given(variable: str) -> str:
+    """The URL of a server that runs already. Raises `Unavailable`."""
+    if url := os.environ.get(variable):
+        return url
+    raise Unavailable(f"{variable} is not set")
+
+
+def engine() -> DockerClient:
+    """The container engine that the environment names. Raises `Unavailable`."""
+    try:
+        import docker
+        import testcontainers.core  # noqa: F401
+    except ImportError as error:
+        raise Unavailable("containers need testcontainers: pip install 'upheld[containers]'") from error
+    try:
+        client = docker.from_env()
+        client.ping()
+    except docker.errors.DockerException as error:
+        at = os.environ.get("DOCKER_HOST", "its usual place")
+        raise Unavailable(f"no container engine answers at {at}; scripts/engine brings one") from error
+    return client
+
+
+def redis_image() -> str:
+    return os.environ.get("UPHELD_REDIS_IMAGE") or "redis:7-alpine"
+
+
+def postgres_image() -> str:
+    return os.environ.get("UPHELD_POSTGRES_IMAGE") or "postgres:16-alpine"
 
 
 def redis_program() -> str:
@@ -83,27 +125,85 @@ def postgres_folder() -> Path:
 def described() -> str:
     """One line for the header of a test run."""
 
-    def version(name: str, variable: str, program: Callable[[], str]) -> str:
+    def version(program: str) -> str:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20).stdout
+        found = re.search(r"\d+\.\d+(\.\d+)?", said)
+        return found[0] if found else said.strip()
+
+    def of(name: str, variable: str, program: Callable[[], str], image: str) -> str:
+        ways: dict[str, Callable[[], str]] = {
+            "url": lambda: f"by {variable}" if given(variable) else "",
+            "local": lambda: version(program()),
+            "containers": lambda: f"in {image}" if engine() else "",
+        }
         try:
-            if _given(variable):
-                return f"{name} by {variable}"
-            said = subprocess.run([program(), "--version"], capture_output=True, text=True, timeout=20).stdout
-            found = re.search(r"\d+\.\d+(\.\d+)?", said)
-            return f"{name} {found[0] if found else said.strip()}"
+            return f"{name} {first(ways)}"
         except (Unavailable, OSError, subprocess.SubprocessError) as error:
             return f"no {name}: {error}"
 
-    redis = version("Redis", "UPHELD_TEST_REDIS_URL", redis_program)
-    postgres = version("PostgreSQL", "UPHELD_TEST_POSTGRES_URL", lambda: str(postgres_folder() / "postgres"))
+    redis = of("Redis", "UPHELD_TEST_REDIS_URL", redis_program, redis_image())
+    postgres = of("PostgreSQL", "UPHELD_TEST_POSTGRES_URL", lambda: f"{postgres_folder()}/postgres", postgres_image())
     return f"services ({way()}): {redis}, {postgres}"
 
 
 @contextmanager
 def redis() -> Iterator[str]:
-    """The URL of a Redis that holds nothing yet (a local one), or as much as it holds (a given one)."""
-    if given := _given("UPHELD_TEST_REDIS_URL"):
-        yield given
-        return
+    """The URL of a Redis that holds nothing yet (one of our own), or as much as it holds (a given one)."""
+    with ExitStack() as stack:
+        ways: dict[str, Callable[[], str]] = {
+            "url": lambda: given("UPHELD_TEST_REDIS_URL"),
+            "local": lambda: stack.enter_context(_local_redis()),
+            "containers": lambda: stack.enter_context(_redis_container()),
+        }
+        yield first(ways)
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL on which databases may be made."""
+    with ExitStack() as stack:
+        ways: dict[str, Callable[[], str]] = {
+            "url": lambda: given("UPHELD_TEST_POSTGRES_URL"),
+            "local": lambda: stack.enter_context(_local_postgres()),
+            "containers": lambda: stack.enter_context(_postgres_container()),
+        }
+        yield first(ways)
+
+
+@contextmanager
+def _redis_container() -> Iterator[str]:
+    engine()
+    from testcontainers.community.redis import RedisContainer
+
+    with _running(RedisContainer(redis_image())) as container:
+        yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"
+
+
+@contextmanager
+def _postgres_container() -> Iterator[str]:
+    engine()
+    from testcontainers.community.postgres import PostgresContainer
+
+    settings = " ".join(f"-c {name}={value}" for name, value in QUICK_AND_FORGETFUL.items())
+    with _running(PostgresContainer(postgres_image(), driver=None).with_command(settings)) as container:
+        yield container.get_connection_url()
+
+
+@contextmanager
+def _running(container: Any) -> Iterator[Any]:
+    """Raises `Unavailable` where the engine cannot start it, as without its image."""
+    from docker.errors import APIError
+
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(container)
+        except APIError as error:
+            raise Unavailable(f"the engine does not start {container.image}: {error}") from error
+        yield container
+
+
+@contextmanager
+def _local_redis() -> Iterator[str]:
     program = redis_program()
     with _scratch() as scratch:
 
@@ -120,11 +220,7 @@ def redis() -> Iterator[str]:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL on which databases may be made."""
-    if given := _given("UPHELD_TEST_POSTGRES_URL"):
-        yield given
-        return
+def _local_postgres() -> Iterator[str]:
     programs = postgres_folder()
     with _scratch() as scratch:
         home, password = scratch / "home", secrets.token_hex(12)

@@ -117,18 +117,24 @@ def module(tmp_path: Path) -> Path:
     return file
 
 
-NOWHERE = {"PATH": "/nowhere"}
+NOWHERE = {"PATH": "/nowhere", "DOCKER_HOST": "unix:///nowhere/docker.sock"}
 
 
 def test_on_a_desk_without_the_service_its_tests_are_skipped_with_the_reason(module: Path) -> None:
     done = run("-rs", str(module), **NOWHERE)
     assert done.returncode == 0, done.stdout
     assert "1 passed, 1 skipped" in done.stdout
-    assert "apt-get install redis-server" in done.stdout
+    for reason in (
+        "UPHELD_TEST_REDIS_URL is not set",
+        "apt-get install redis-server",
+        "no container engine answers at unix:///nowhere",
+    ):
+        assert reason in done.stdout
 
 
 @pytest.mark.parametrize(
-    "env", [{"UPHELD_TEST_REQUIRE_SERVICES": "1"}, {"UPHELD_TEST_SERVICES": "local"}, {"UPHELD_TEST_SERVICES": "url"}]
+    "env",
+    [{"UPHELD_TEST_REQUIRE_SERVICES": "1"}, *({"UPHELD_TEST_SERVICES": way} for way in services.WAYS if way != "auto")],
 )
 def test_where_it_has_to_be_there_that_is_an_error(module: Path, env: dict[str, str]) -> None:
     done = run(str(module), **NOWHERE, **env)
@@ -155,5 +161,5 @@ def test_a_given_url_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_way_that_we_do_not_know_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UPHELD_TEST_SERVICES", "cloud")
-    with pytest.raises(ValueError, match="one of auto, url, local"):
+    with pytest.raises(ValueError, match="one of auto, url, local, containers"):
         services.way()

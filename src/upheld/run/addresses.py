@@ -33,7 +33,7 @@ class Addresses:
         self.why_none = (
             "addresses can only be chosen towards IPv4 loopback on Linux"
             if seen
-            else "a service in a container sees one address, whoever calls"
+            else "a service behind the port of a container, or another forwarder, sees one address, whoever calls"
         )
         """Why there is none to be had, where there is none."""
         self._next = count((seed % 200 + 10) << 16 | 2)

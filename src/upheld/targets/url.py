@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from upheld.errors import TargetUnreachable, UsageError
 from upheld.targets.base import Capability, Running, Target
 from upheld.targets.http import ask
+from upheld.targets.ports import forwarded
 
 
 def is_loopback(host: str) -> bool:
@@ -46,6 +47,13 @@ def checked(url: str, allow_hosts: Iterable[str] = ()) -> str:
     return url.rstrip("/")
 
 
+def sees_addresses(url: str) -> bool:
+    """The service at ``url`` sees the source address that a connection comes from: no forwarder of this machine stands between."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return not (is_loopback(parts.hostname or "") and forwarded(port))
+
+
 class Url(Target):
     """The service at ``url``. Entering it only checks that something there speaks HTTP."""
 
@@ -55,6 +63,7 @@ class Url(Target):
         self.url = checked(url, allow_hosts)
         self.health = health
         self.timeout = timeout
+        self.sees_addresses = sees_addresses(self.url)
 
     @property
     def name(self) -> str:
@@ -76,6 +85,7 @@ class _Given(Running):
 
     def __init__(self, target: Url) -> None:
         self.url = target.url
+        self.sees_addresses = sees_addresses(target.url)
         self._target = target
 
     def alive(self) -> bool:

@@ -56,6 +56,8 @@ class Plan(Protocol):
     def limits(self) -> Mapping[str, LimitCost]: ...
     @property
     def held_up(self) -> float | None: ...
+    @property
+    def one_address(self) -> bool: ...
 
 
 def to_json(contract: Any, plan: Plan) -> dict[str, Any]:
@@ -83,6 +85,7 @@ def to_json(contract: Any, plan: Plan) -> dict[str, Any]:
         "requests_by_rule": dict(plan.by_rule),
         "seconds": seconds(plan),
         "seconds_for_quotas": plan.held_up,
+        "one_address": plan.one_address,
         "limits": {
             rule: {"requests": cost.requests, "seconds": _took(cost.requests, cost.waiting)}
             for rule, cost in plan.limits.items()
@@ -166,6 +169,8 @@ def render(contract: Any, plan: Plan, console: Console) -> None:
         for label, cost in plan.limits.items():
             took = f"{_took(cost.requests, cost.waiting)} s"
             console.print(f"  {cost.requests:>6} requests {took:>6}  {escape(label)}")
+        if plan.one_address:
+            console.print("All requests come from one address there: quotas that are keyed by address will be unproven")
         for rule in contract.rate_rules:
             if rule.label not in plan.limits:
                 console.print(f"  [dim]no operation or too large a quota to try  {escape(rule.label)}[/]")

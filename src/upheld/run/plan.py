@@ -88,6 +88,8 @@ class Plan:
     """Promises were left out: what is seen besides is not told."""
     held_up: float | None = None
     """About how many seconds it waits for the quotas of a target whose limits can't be raised; None where they are raised."""
+    one_address: bool = False
+    """The target sees all requests come from one address, so that limits by address can't be proven."""
 
     @property
     def dialogues(self) -> list[Promise]:

@@ -121,7 +121,7 @@ def read_contract(path: Path, url: str | None, *, allow_hosts: Iterable[str] = (
 
 
 def planned(contract: Contract, checks: Iterable[Check], url: str | None, *, quick: bool) -> Plan:
-    """The plan, and how long it will wait for quotas where the target can't be started with raised ones. Sends nothing."""
+    """The plan, whether limits by address can be proven, and how long it will wait for quotas that can't be raised. Sends nothing."""
     from upheld.run.addresses import loopback
     from upheld.run.pace import needed
     from upheld.run.plan import plan
@@ -132,9 +132,10 @@ def planned(contract: Contract, checks: Iterable[Check], url: str | None, *, qui
         target = open_target(policy, url, folder=contract.folder, allow_hosts=_host(url))
     except UsageError:
         return made  # without a target there is nothing that could hold it up
+    addresses = target.sees_addresses and loopback(url or policy.url or "http://127.0.0.1")
+    made = replace(made, one_address=not addresses)
     if not contract.rate_rules or "profile" in target.can:
         return made
-    addresses = target.sees_addresses and loopback(url or policy.url or "http://127.0.0.1")
     return replace(made, held_up=needed(contract, made, addresses=addresses))
 
 

@@ -33,11 +33,21 @@ def rules(contract: Contract) -> Subjects:
 
 
 def smallest(contract: Contract) -> Subject | Unproven | NotApplicable:
-    """The rule that is drained with the fewest requests, one keyed by address before one that needs a session."""
+    """The rule that is drained with the fewest requests, one keyed by address before one that needs a session.
+
+    A service in a container sees one address for all: there it is the other way round.
+    """
     found = rules(contract)
     if isinstance(found, Unproven | NotApplicable):
         return found
-    return min(found, key=lambda subject: subject.rule is None or ("user" in subject.rule.key, subject.rule.quota))
+    target = contract.policy.target
+    contained = target.compose is not None or target.image is not None
+
+    def cost(subject: Subject) -> tuple[bool, int]:
+        assert subject.rule is not None
+        return ("user" in subject.rule.key) is not contained, subject.rule.quota
+
+    return min(found, key=cost)
 
 
 def exercise(contract: Contract, rule: RateRule) -> Operation | None:

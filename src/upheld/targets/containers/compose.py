@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import subprocess
 import tempfile
 import threading
@@ -142,9 +143,8 @@ class _Project(DockerCompose):
 
     def _run_command(self, cmd: str | list[str], context: str | None = None) -> subprocess.CompletedProcess[bytes]:
         """As a process that ends with us, and when the target is left meanwhile."""
-        argv = cmd if isinstance(cmd, list) else ["/bin/sh", "-c", cmd]
-        if self._stack.over.is_set():
-            raise TargetUnreachable(f"{argv[-1]}: the target was left while it was being started")
+        argv = cmd if isinstance(cmd, list) else shlex.split(cmd)
+        verb = argv[len(self.compose_command_property)]
         scratch = Path(tempfile.mkdtemp(dir=self._stack.scratch))
         process = Process(argv, scratch=scratch, cwd=Path(self.context), env=_environment())
         try:
@@ -153,7 +153,7 @@ class _Project(DockerCompose):
             said, ended = process.output(), process.ended
             if process.returncode != 0:
                 last = "\n".join(f"  | {line}" for line in self._hide(said).strip().splitlines()[-20:])
-                raise TargetUnreachable(f"`docker compose {argv[-1]}`: {ended}\n{last}")
+                raise TargetUnreachable(f"`docker compose {verb}`: {ended}\n{last}")
         finally:
             process.stop()
         return subprocess.CompletedProcess(argv, 0, said.encode(), b"")

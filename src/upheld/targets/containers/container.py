@@ -107,9 +107,13 @@ class Container:
     def memory(self) -> int | None:
         """Octets that it holds, the cache of files apart; None where the engine does not account for it."""
         try:
-            told = self._raw.stats(stream=False, one_shot=True).get("memory_stats") or {}
+            stats = self._raw.stats(stream=False, one_shot=True)
         except (DockerException, OSError):
             return None
+        if not stats.get("pids_stats"):
+            # A container without a cgroup of its own: the figures are the whole machine's.
+            return None
+        told = stats.get("memory_stats") or {}
         usage, detail = told.get("usage"), told.get("stats") or {}
         cache = detail.get("inactive_file", detail.get("total_inactive_file", 0))
         return int(usage) - int(cache) if usage else None

@@ -51,6 +51,8 @@ T = TypeVar("T")
 
 LONGEST_RETRY_AFTER = 65.0
 """Seconds that are waited at most for one 429 or 503: a window of a minute and a little."""
+SOONER = 0.1
+"""Seconds that another address has to save. Time goes on between two looks at the book, so that each looks sooner by a little."""
 
 TICK = 0.005
 """Seconds between two looks at how late we are ourselves, where latencies are compared."""
@@ -313,7 +315,8 @@ class Driver:
             if not seconds:
                 break
             elsewhere = self.addresses.fresh()
-            if self.pace.delay(_counted([self.pace.of(request, elsewhere) for request in requests])) < seconds:
+            there = self.pace.delay(_counted([self.pace.of(request, elsewhere) for request in requests]))
+            if there < seconds - SOONER:
                 stand.address = elsewhere
                 continue
             with self.pace.waiting(seconds):

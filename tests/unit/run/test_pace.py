@@ -272,6 +272,43 @@ def test_a_run_with_one_address_waits_and_says_so(drive: Any, pace: Pace, naps: 
     assert told[0] == "waiting for quota: 60 s"
 
 
+class Ticking(Clock):
+    """Goes on with every reading, as a real one does; whoever reads it again and again is stopped."""
+
+    readings = 0
+
+    def __call__(self) -> float:
+        self.readings += 1
+        assert self.readings < 1000, "it waits without giving way to anybody"
+        self.now += 1e-6
+        return super().__call__()
+
+
+@pytest.mark.parametrize("url", ["http://service.test", "http://127.0.0.1:1"])
+def test_whoever_waits_lets_others_go_on(drive: Any, pace: Pace, naps: list[float], url: str) -> None:
+    clock = Ticking()
+    pace._clock = clock
+    driver, transport = drive(lambda request: Response(200), url=url, pace=pace)
+    driver.budget.seconds = 600
+    request = Request("GET", "/me", session=session("ann", token("1")), operation="GET /me")
+
+    async def work() -> None:
+        for _ in range(4):
+            await driver.send_from(request, None)
+
+    async def time_goes_by() -> None:
+        while len(transport.sent) < 4:
+            clock.now += 60 if naps else 0
+            await asyncio.sleep(0)
+
+    async def both() -> None:
+        await asyncio.gather(work(), time_goes_by())
+
+    asyncio.run(both())
+    assert len(transport.sent) == 4
+    assert naps[0] == pytest.approx(60.0, abs=0.1)
+
+
 def test_where_addresses_can_be_chosen_it_goes_on_from_another(drive: Any, pace: Pace, naps: list[float]) -> None:
     driver, transport = drive(lambda request: Response(200), url="http://127.0.0.1:1", pace=pace)
     if not driver.addresses.available:

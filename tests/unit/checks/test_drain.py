@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from upheld.check import Example, Kept
+from upheld.check import Example, Kept, Subject
 from upheld.checks import catalogue
+from upheld.checks.ratelimit._drain import smallest
 from upheld.rehearse import exchanges, rehearse
+from upheld.sample import contract
 
 LOGIN = "POST /auth/login 10/60s"
 CHECKS = catalogue()
@@ -29,3 +31,13 @@ def test_whole_requests_are_sent_where_it_does_not() -> None:
 def test_a_quota_is_counted_in_whole_requests() -> None:
     asked = [seen.request for seen in exchanges(CHECKS["ratelimit/quota"], Example("the shop", subject=LOGIN))]
     assert all(b"password" in (request.body or b"") for request in asked)
+
+
+@pytest.mark.parametrize(
+    ("target", "key"), [({}, "ip"), ({"compose": "compose.yaml"}, "user-or-ip"), ({"image": "shop"}, "user-or-ip")]
+)
+def test_in_a_container_a_quota_by_user_is_drained_rather_than_one_by_address(target: object, key: str) -> None:
+    found = smallest(contract(Example("there", policy={"target": target})))
+    assert isinstance(found, Subject)
+    assert found.rule is not None
+    assert found.rule.key == key

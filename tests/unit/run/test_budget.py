@@ -90,3 +90,6 @@ def test_addresses_are_loopback_and_never_twice() -> None:
     assert all(ipaddress.IPv4Address(address).is_loopback for address in given if address)
     assert not any(address.endswith((".0", ".255")) for address in given if address)
     assert Addresses("http://10.0.0.1", 7).fresh() is None
+    forwarded = Addresses("http://127.0.0.1:80", 7, seen=False)
+    assert forwarded.fresh() is None
+    assert "sees one address, whoever calls" in forwarded.why_none

@@ -81,6 +81,15 @@ def test_a_plan_says_what_the_limits_cost(contract: Contract, limits: list[Check
     assert planned.to_json(contract, made)["limits"]["POST /auth/login 10/60s"] == {"requests": 33, "seconds": 91}
 
 
+def test_a_plan_says_that_quotas_by_address_will_be_unproven(contract: Contract, limits: list[Check]) -> None:
+    made, said = plan(contract, limits), "All requests come from one address there"
+    assert said not in shown(contract, made)
+    assert said in shown(contract, replace(made, one_address=True))
+    assert planned.to_json(contract, replace(made, one_address=True))["one_address"] is True
+    without = replace(plan(contract, select(["http"]).values()), one_address=True)
+    assert said not in shown(contract, without)
+
+
 def test_a_rule_that_nothing_can_try_is_not_passed_over(shop: Callable[..., Contract], limits: list[Check]) -> None:
     used = shop(rate_limits=[{"op": "POST /auth/login", "quota": "10/min"}, {"op": "**", "quota": "1000/min"}])
     told = shown(used, plan(used, limits))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from redis import Redis
 
 from tests.mutants.harness import DEAR, is_dear, red, run, waits
 from upheld.checks import catalogue
@@ -102,6 +103,8 @@ def test_seen_on_postgresql_and_redis(mutant, postgres_url: str, redis_url: str)
 
 
 def _services(postgres_url: str, redis_url: str) -> dict[str, str]:
+    with Redis.from_url(redis_url) as store:
+        store.flushall()  # no quota that the mutant before has used up
     return {
         "UPHELD_REFERENCE_DATABASE_URL": postgres_url.replace("postgresql://", "postgresql+asyncpg://"),
         "UPHELD_REFERENCE_REDIS_URL": redis_url,

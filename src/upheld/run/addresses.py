@@ -25,10 +25,11 @@ def loopback(url: str) -> bool:
 class Addresses:
     """Hands out addresses that no other lane of this run has; ``None`` where they can't be chosen.
 
-    ``seen`` says whether the target sees them. Starts at a place that follows from ``seed``, so that a run soon after another one meets no limit that it left drained.
+    ``seen`` says whether the target sees them. They begin at a place that follows from ``start``, any number: a run soon after
+    another one, also of the same seed, takes another, so as to meet no limit that was left drained.
     """
 
-    def __init__(self, url: str, seed: int, *, seen: bool = True) -> None:
+    def __init__(self, url: str, start: int, *, seen: bool = True) -> None:
         self._free = seen and loopback(url) and _can_bind("127.83.0.2")
         self.why_none = (
             "addresses can only be chosen towards IPv4 loopback on Linux"
@@ -36,7 +37,7 @@ class Addresses:
             else "a service behind the port of a container, or another forwarder, sees one address, whoever calls"
         )
         """Why there is none to be had, where there is none."""
-        self._next = count((seed % 200 + 10) << 16 | 2)
+        self._next = count((start % 200 + 10) << 16 | 2)
 
     @property
     def available(self) -> bool:

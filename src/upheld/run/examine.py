@@ -10,6 +10,7 @@ import random
 import re
 import signal
 import traceback
+import zlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -463,7 +464,7 @@ async def within(examination: Examination, running: dict[str, Running], work: Ca
         driver = Driver(
             contract,
             transport,
-            Addresses(target.url, examination.seed + 97 * number, seen=target.sees_addresses),
+            Addresses(target.url, zlib.crc32(examination.token.encode()) + 97 * number, seen=target.sees_addresses),
             examination.budget,
             examination.watch,
             token=marker,

@@ -69,6 +69,7 @@ def run(
     cheap: bool = False,
     inside: bool = False,
     about: str = "",
+    thin: bool = False,
     seed: int = 1,
 ) -> Run:
     """One examination of the reference as shipped and with raised limits, both with the defect.
@@ -78,7 +79,7 @@ def run(
     ``served`` takes the contract's document from the service itself, as a contract without a file does. ``cheap`` has small
     quotas in the contract and in the services, and short windows where they are waited for; ``inside`` has the services
     on threads of this process instead of processes of their own. Where a run is ``about`` one requirement, all others are held
-    to `FEW` of their subjects.
+    to `FEW` of their subjects, unless it judges what they send; ``thin`` does so then too.
     """
     with ExitStack() as stack:
         place, extra = bundled(), {**CHEAP, **(environment or {})}
@@ -91,7 +92,7 @@ def run(
             extra["UPHELD_REFERENCE_MUTANT"] = mutant
         contract = load(place)
         checks = list(select(only, [*skip, *(() if patient else waiting())]).values())
-        if about and catalogue()[about].converse:
+        if thin or (about and catalogue()[about].converse):
             checks = [check if check.id == about else _held_to_few(check, f"{mutant}/{check.id}") for check in checks]
         profiles: tuple[Profile, ...] = ("raised", "shipped") if _studies_limits(checks) else ("raised",)
         if any(check.requirement.profile == "short_lived" for check in checks):

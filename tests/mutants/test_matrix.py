@@ -97,7 +97,15 @@ def test_seen_on_postgresql_and_redis(mutant, postgres_url: str, redis_url: str)
     services = {**_services(postgres_url, redis_url), **DEAR.get(mutant.requirement, {})}
     served = mutant.requirement in JUDGES_THE_DOCUMENT
     patient, dear = waits(mutant.requirement), is_dear(mutant.requirement)
-    how = {"patient": patient, "dear": dear, "fuzz": fuzz, "served": served, "inside": mutant.requirement not in DEAR}
+    how = {
+        "patient": patient,
+        "dear": dear,
+        "fuzz": fuzz,
+        "served": served,
+        "inside": mutant.requirement not in DEAR,
+        "about": mutant.requirement,
+        "thin": True,
+    }
     outcome = run(mutant.name, only=only, environment=services, cheap=True, **how)
     assert mutant.requirement in red(outcome)
 

@@ -123,6 +123,35 @@ def test_what_was_shared_is_not_met_again(shop: Path, bare: Bare) -> None:
     assert len(_runs(bare) - before) == 1
 
 
+def test_what_is_known_is_skipped_with_its_reason(shop: Path) -> None:
+    (shop / "known.yaml").write_text(
+        'waive:\n- {id: "http/challenge[GET /me]", reason: mended in May, until: 2999-12-31}\n'
+    )
+    ended = _pytest(shop, "contracts", "--upheld-no-fuzz", "--upheld-baseline", "known.yaml")
+    assert ended.returncode == 0, ended.stdout
+    assert "mended in May" in ended.stdout
+    assert _counts(ended.stdout)["passed"] >= 1
+
+
+def test_only_what_a_change_touches_is_collected(shop: Path) -> None:
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.test")
+        subprocess.run(["git", *who, *words], cwd=shop, check=True, capture_output=True)
+
+    git("init")
+    git("add", "contracts")
+    git("commit", "-m", "as it is")
+    same = _pytest(shop, "contracts", "--upheld-since", "HEAD")
+    assert same.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, same.stdout
+    document = shop / "contracts" / "shop" / "openapi.json"
+    changed = json.loads(document.read_text())
+    changed["paths"]["/me"]["get"]["responses"]["418"] = {"description": "teapot"}
+    document.write_text(json.dumps(changed))
+    ended = _pytest(shop, "contracts", "--upheld-since", "HEAD", "--collect-only", "-q")
+    collected = [line for line in ended.stdout.splitlines() if "::" in line]
+    assert {line.rpartition("[")[2] for line in collected} == {"GET /me]", "/me]"}
+
+
 def test_a_wrong_contract_is_an_error_of_collection(shop: Path) -> None:
     (shop / "contracts/shop/upheld.yaml").write_text("upheld: 1\nnever: [POST /nowhere]\n")
     ended = _pytest(shop, "contracts")

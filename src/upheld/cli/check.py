@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from upheld.check import Check
     from upheld.contract.policy import Policy
     from upheld.run.examine import Options
-    from upheld.run.since import Since
     from upheld.verdict import Run
 
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--requests", type=click.IntRange(1), help="Most requests that the run may send.")
 @click.option("--seconds", type=click.FloatRange(1), help="Most seconds that the run may take.")
 @options.baseline
-@click.option("--since", metavar="REV", help="Check only what differs from the contract at this git revision.")
+@options.since
 @reports(".upheld/report")
 @click.option("-v", "--verbose", is_flag=True, help="Show every promise, also those that were upheld.")
 def check(
@@ -61,6 +60,7 @@ def check(
     """
     from upheld.checks import select
     from upheld.run.examine import Options
+    from upheld.run.since import of_command
 
     select(only, skip)  # a misspelt name is told before anything is started
     paths = options.found(contracts)
@@ -70,7 +70,7 @@ def check(
     console = reports.console()
     status = 0
     for path, folder in zip(paths, folders, strict=True):
-        differs = _since(path, since, target)
+        differs = of_command(path, since, target)
         if differs is not None and not differs.touched:
             console.print(
                 f"{path}: nothing differs from {since}, and nothing was checked", markup=False, soft_wrap=True
@@ -99,13 +99,6 @@ def check(
         if run.exit_status == INTERRUPTED:
             break
     sys.exit(status)
-
-
-def _since(path: Path, revision: str | None, target: str | None) -> Since | None:
-    from upheld.run.prepare import EMBEDDED
-    from upheld.run.since import since
-
-    return since(path, revision, None if target == EMBEDDED else target) if revision is not None else None
 
 
 def _run(

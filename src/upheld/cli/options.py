@@ -59,6 +59,13 @@ def baseline(command: F) -> F:
     )(command)
 
 
+def since(command: F) -> F:
+    """``--since``."""
+    return click.option("--since", metavar="REV", help="Only what differs from the contract at this git revision.")(
+        command
+    )
+
+
 def seed(command: F) -> F:
     """``--seed``; drawn where it is not given."""
     return click.option("--seed", type=int, callback=_drawn, help="Seed of the schedules; printed with every run.")(

@@ -15,6 +15,7 @@ from upheld.cli.reports import console
 @options.target
 @options.selection
 @click.option("--quick", is_flag=True, help="As for check --quick.")
+@options.since
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(
     contracts: tuple[Path, ...],
@@ -23,6 +24,7 @@ def plan(
     only: tuple[str, ...],
     skip: tuple[str, ...],
     quick: bool,
+    since: str | None,
     as_json: bool,
 ) -> None:
     """Show what would be checked, what can't be proven and why, what was inferred and what it costs. Sends nothing.
@@ -31,11 +33,19 @@ def plan(
     """
     from upheld.report.planned import render, to_json
     from upheld.run.prepare import planned, read_contract
+    from upheld.run.since import of_command
 
     shown = []
     for path in options.found(contracts):
         contract = read_contract(path, target, allow_hosts=allow_host)
-        made = planned(contract, options.chosen(contract.policy, only, skip), target, quick=quick)
+        differs = of_command(path, since, target)
+        made = planned(
+            contract,
+            options.chosen(contract.policy, only, skip),
+            target,
+            quick=quick,
+            only=differs.includes if differs else None,
+        )
         if as_json:
             shown.append(to_json(contract, made))
         else:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from upheld.contract.baseline import Known
     from upheld.contract.load import PolicyFile
     from upheld.contract.policy import Policy, Waiver
-    from upheld.run.plan import Plan
+    from upheld.run.plan import Plan, Promise
     from upheld.targets import Running, Target
 
 WITHIN = 30.0
@@ -120,13 +120,20 @@ def read_contract(path: Path, url: str | None, *, allow_hosts: Iterable[str] = (
         return ready.contract
 
 
-def planned(contract: Contract, checks: Iterable[Check], url: str | None, *, quick: bool) -> Plan:
+def planned(
+    contract: Contract,
+    checks: Iterable[Check],
+    url: str | None,
+    *,
+    quick: bool,
+    only: Callable[[Promise], bool] | None = None,
+) -> Plan:
     """The plan, whether limits by address can be proven, and how long it will wait for quotas that can't be raised. Sends nothing."""
     from upheld.run.addresses import loopback
     from upheld.run.pace import needed
     from upheld.run.plan import plan
 
-    made = plan(contract, checks, quick=quick)
+    made = plan(contract, checks, quick=quick, only=only)
     policy = contract.policy.target
     try:
         target = open_target(policy, url, folder=contract.folder, allow_hosts=_host(url))

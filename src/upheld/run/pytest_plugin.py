@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from upheld.check import Check
     from upheld.contract import Contract
     from upheld.run.plan import Promise
+    from upheld.run.since import Since
     from upheld.verdict import Result, Run
 
 NAMES = ("upheld.yaml", "upheld.yml")
@@ -32,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--upheld-allow-host", action="append", default=[], metavar="HOST", help="a host that may be contacted"
     )
+    group.addoption("--upheld-baseline", metavar="FILE", help="breaches that are known: their tests are skipped")
+    group.addoption("--upheld-since", metavar="REV", help="only what differs from the contract at this git revision")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -64,6 +67,7 @@ class ContractFile(pytest.File):
     """One upheld.yaml and its promises."""
 
     contract: Contract
+    since: Since | None = None
     outcome: Run | str | None = None
     """The run, or why there is none."""
     told: bool = False
@@ -76,7 +80,9 @@ class ContractFile(pytest.File):
         quick = self.config.getoption("--upheld-quick")
         try:
             self.contract = self._read()
-            promises = plan(self.contract, self._checks(), quick=quick).promises
+            self.since = self._since()
+            only = self.since.includes if self.since else None
+            promises = plan(self.contract, self._checks(), quick=quick, only=only).promises
         except UpheldError as error:
             raise self.CollectError(str(error)) from error
         for promise in promises:
@@ -101,6 +107,16 @@ class ContractFile(pytest.File):
             return load(self.path, target_url=target)
         with opened(self.path, target, allow_hosts=self._hosts(), profiles=("raised",)) as ready:
             return ready.contract
+
+    def _since(self) -> Since | None:
+        from upheld.run.since import since
+
+        revision = self.config.getoption("--upheld-since")
+        return since(self.path, revision, self.config.getoption("--upheld-target")) if revision else None
+
+    def _baseline(self) -> Path | None:
+        named = self.config.getoption("--upheld-baseline")
+        return self.config.invocation_params.dir / named if named else None
 
     def _hosts(self) -> list[str]:
         hosts: list[str] = self.config.getoption("--upheld-allow-host")
@@ -152,13 +168,17 @@ class ContractFile(pytest.File):
         target = option("--upheld-target")
         options = Options(
             quick=option("--upheld-quick"),
-            fuzz=not option("--upheld-no-fuzz"),
+            fuzz=not option("--upheld-no-fuzz") and (self.since is None or self.since.can_be_fuzzed(self.contract)),
             seed=option("--upheld-seed"),
+            since=self.since,
             again=f"upheld check {shlex.quote(str(self.path.parent))}" + (f" --target {target}" if target else ""),
         )
         checks = [check for check in self._checks() if check.id in wanted]
         timed = () if options.quick else checks
-        with opened(self.path, target, allow_hosts=self._hosts(), played=lambda policy: timed) as ready:
+        opening = opened(
+            self.path, target, allow_hosts=self._hosts(), played=lambda policy: timed, baseline=self._baseline()
+        )
+        with opening as ready:
             return examine(ready.contract, checks, ready.running, options)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from upheld.contract.load import load, policy_only
 from upheld.contract.touched import Touched, touched
 from upheld.errors import UsageError
+from upheld.run.prepare import EMBEDDED
 from upheld.run.revisions import contract_at
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class Since:
         shown = ", ".join([*labels[:_NAMED], *(rule.label for rule in self.touched.rules)])
         of = f"{len(labels)} of {len(contract.operations)} operations"
         return f"only what differs from {self.revision} is checked, {of}: {shown}{more}"
+
+
+def of_command(path: Path, revision: str | None, target: str | None) -> Since | None:
+    """`since` for what a command line says; None where it names no revision."""
+    return None if revision is None else since(path, revision, None if target == EMBEDDED else target)
 
 
 def since(path: Path, revision: str, url: str | None) -> Since:

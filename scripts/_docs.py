@@ -220,7 +220,6 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
 
 NOT_YET = frozenset(
     {
-        "target.compose",
         "auth.enumeration.register",
         "caching.etag",
         "limits.json_depth",

@@ -6,11 +6,14 @@ import json
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+PATIENCE = 120.0
+"""Seconds that one command of Compose may take."""
 
 
 class Failed(Exception):
@@ -19,26 +22,19 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Project:
-    """One file under a name of its own; ``environment`` is what its variables are set to."""
+    """One file under a name of its own; ``environment`` is what its variables are set to, whatever they are here."""
 
     file: Path
-    environment: Mapping[str, str]
+    environment: dict[str, str]
     name: str
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """``docker compose WORDS``, whatever its status."""
-        command = [
-            "docker",
-            "compose",
-            "--file",
-            str(self.file),
-            "--project-name",
-            self.name,
-            "--progress",
-            "quiet",
-            *words,
-        ]
-        return subprocess.run(command, env=os.environ | self.environment, capture_output=True, text=True, timeout=120)
+        command = f"docker compose --file {self.file} --project-name {self.name} --progress quiet".split()
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("COMPOSE_", "UPHELD_"))}
+        return subprocess.run(
+            [*command, *words], env=ours | self.environment, capture_output=True, text=True, timeout=PATIENCE
+        )
 
     def __call__(self, *words: str) -> str:
         """What ``docker compose WORDS`` prints. Raises `Failed`, with the containers' last lines."""

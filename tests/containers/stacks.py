@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import yaml
 from docker import DockerClient
 
 from upheld.run.prepare import bundled
+from upheld.targets import ports
 from upheld.targets.containers.leftovers import LABEL
 
 PASSWORD = "geheim-im-test"
@@ -99,6 +103,19 @@ def until(there: Callable[[], object], seconds: float = 60.0) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+@contextmanager
+def taken_first(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A port on which somebody listens is the first that is chosen."""
+    choose = ports.free_port
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port: int = listener.getsockname()[1]
+        first = iter([port])
+        monkeypatch.setattr(ports, "free_port", lambda: next(first, 0) or choose())
+        yield port
 
 
 def environment() -> dict[str, str]:

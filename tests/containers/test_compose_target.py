@@ -98,6 +98,13 @@ def test_a_part_that_ends_is_quoted(write: Write) -> None:
     assert "POSTGRES_PASSWORD" in str(caught.value)
 
 
+def test_a_port_that_somebody_else_takes(tmp_path: Path, reference_image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "compose.yaml").write_text(json.dumps({"services": {"api": {"image": reference_image}}}))
+    with stacks.taken_first(monkeypatch) as taken, target(tmp_path, port=8500) as running:
+        assert not running.url.endswith(f":{taken}")
+        assert ask(running.url, "/health").status == 200
+
+
 @pytest.fixture
 def no_image_is_left(engine: DockerClient) -> Iterator[Callable[[], list[str]]]:
     """The images that were built for targets, which are removed afterwards."""

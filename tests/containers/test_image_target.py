@@ -70,6 +70,13 @@ def test_two_stand_side_by_side(shop: dict[str, Any]) -> None:
         assert ask(first.url, "/health").status == ask(second.url, "/health").status == 200
 
 
+def test_a_port_that_somebody_else_takes(shop: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = {"image": shop["image"], "ready_within": stacks.LONG}
+    with stacks.taken_first(monkeypatch) as taken, opened(alone) as running:
+        assert not running.url.endswith(f":{taken}")
+        assert ask(running.url, "/health").status == 200
+
+
 def test_a_service_that_ends_is_not_waited_for(shop: dict[str, Any]) -> None:
     with pytest.raises(TargetDied, match="was never ready: it ended with status 1") as caught:
         opened(shop, env={"UPHELD_REFERENCE_JWT_KEY": "much-too-short"}, parts={}, store=None).open()

@@ -78,7 +78,7 @@ class Compose(InContainers):
             except TargetUnreachable as error:
                 raise TargetUnreachable(f"{error}{in_trouble(_containers(stack, hide))}") from error
 
-        host_port = stack.on_a_free_port(start)
+        _, host_port = stack.on_a_free_port(start)
         containers = _containers(stack, hide)
         answers = next((one for one in containers if one.name == service), None)
         if answers is None:
@@ -151,6 +151,8 @@ class _Project(DockerCompose):
             while process.returncode is None and not self._stack.over.wait(0.05):
                 pass
             said, ended = process.output(), process.ended
+            if self._stack.over.is_set():
+                raise TargetUnreachable(f"`docker compose {verb}` was stopped while the target was being started")
             if process.returncode != 0:
                 last = "\n".join(f"  | {line}" for line in self._hide(said).strip().splitlines()[-20:])
                 raise TargetUnreachable(f"`docker compose {verb}`: {ended}\n{last}")

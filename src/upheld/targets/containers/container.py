@@ -65,10 +65,6 @@ class Container:
         return state
 
     @property
-    def runs(self) -> bool:
-        return bool(self.state["Status"] == "running")
-
-    @property
     def ended(self) -> str | None:
         """How it ended, in words; None while it runs, or is about to."""
         state = self.state
@@ -118,10 +114,10 @@ class Container:
         cache = detail.get("inactive_file", detail.get("total_inactive_file", 0))
         return int(usage) - int(cache) if usage else None
 
-    def stop(self) -> None:
-        """SIGTERM, and SIGKILL where it does not end; a Compose file and an image say how long that may take. Raises `TargetError`."""
+    def stop(self, grace: int | None = None) -> None:
+        """SIGTERM, and SIGKILL after so many seconds; else as many as its Compose file or image says. Raises `TargetError`."""
         with asking(f"a stop of {self.name}"):
-            self._raw.stop()
+            self._raw.stop(timeout=grace)
 
     def start(self) -> None:
         """Start it again. Raises `TargetError`."""

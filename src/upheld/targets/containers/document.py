@@ -85,10 +85,10 @@ def built(document: Document) -> tuple[str, ...]:
 
 
 def environment(document: Document) -> dict[str, str]:
-    """What all services find in their environments, for nobody to print."""
+    """What all services will find in their environments, for nobody to print."""
     services = document["services"].items()
     return {
-        f"{name}.{key}": str(value)
+        f"{name}.{key}": str(value).replace("$$", "$")
         for name, one in services
         for key, value in (one.get("environment") or {}).items()
         if value is not None
@@ -106,7 +106,7 @@ def isolated(document: Document, *, project: str, builds: str, labels: Mapping[s
     made["name"] = project
     written = _written(made)
     volumes = made["volumes"] = {
-        name: {"name": f"{project}_{name}"} if name in written and (one or {}).get("external") else dict(one or {})
+        name: {} if name in written and _is_stored(one or {}) else dict(one or {})
         for name, one in (made.get("volumes") or {}).items()
     }
     networks = made["networks"] = {name: dict(one or {}) for name, one in (made.get("networks") or {}).items()}
@@ -120,7 +120,7 @@ def isolated(document: Document, *, project: str, builds: str, labels: Mapping[s
         service["labels"] = {**(service.get("labels") or {}), **labels}
         service["volumes"] = [_thrown_away(mount) for mount in service.get("volumes") or ()]
         if "build" in service:
-            service.setdefault("image", f"{builds}-{name}")
+            service.setdefault("image", f"{builds}-{name}".lower())
     return made
 
 
@@ -132,6 +132,12 @@ def _written(document: Mapping[str, Any]) -> set[str]:
         for mount in mounts
         if mount["type"] == "volume" and mount.get("source") and not mount.get("read_only")
     }
+
+
+def _is_stored(volume: Mapping[str, Any]) -> bool:
+    """What is in it was there before: it is external, or a folder or share by another name."""
+    device = str((volume.get("driver_opts") or {}).get("device", ""))
+    return bool(volume.get("external")) or device.startswith(("/", ":"))
 
 
 def _thrown_away(mount: Mapping[str, Any]) -> Mapping[str, Any]:

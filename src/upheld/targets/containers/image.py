@@ -10,12 +10,11 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
 from upheld.errors import UsageError
-from upheld.targets.containers.container import Container, hiding
+from upheld.targets.containers.container import Container, Hide, hiding
 from upheld.targets.containers.engine import PATIENCE, asking
 from upheld.targets.containers.target import InContainers, Stack, Started, Wanted, publishing
 
 CLIENT = {"timeout": PATIENCE}
-NAME = "the service"
 
 
 @dataclass(frozen=True)
@@ -42,32 +41,34 @@ class Image(InContainers):
 
     def _start(self, stack: Stack) -> Started:
         env = self.wanted.whole_env
+        of_parts = {f"{name}.{key}": value for name, part in self.parts.items() for key, value in part.env.items()}
+        hide = hiding({**of_parts, **env}, self.wanted.inherited.values())
         port = self.wanted.port or self._only_port(stack)
         with asking("a network"):
             network = Network(CLIENT, {"labels": stack.labels}).create()
-        others = [self._part(name, part, stack, network) for name, part in self.parts.items()]
+        others = [self._part(name, part, stack, network, hide) for name, part in self.parts.items()]
         stack.engine.image(self.image, self.wanted.tell, stack.over)
 
-        def start(host_port: int) -> None:
-            service.ports[f"{port}/tcp"] = (stack.engine.publishes_on, host_port)  # type: ignore[assignment]
+        def start(host_port: int) -> DockerContainer:
+            made = _container(self.image, env, stack, network)
+            # The engine's own client takes an address too.
+            made.ports[f"{port}/tcp"] = (stack.engine.publishes_on, host_port)  # type: ignore[assignment]
             with publishing(), asking(self.image):
                 try:
-                    service.start()
+                    return made.start()
                 except BaseException:
-                    service.stop()
+                    made.stop()
                     raise
 
-        service = _container(self.image, env, stack, network)
-        host_port = stack.on_a_free_port(start)
-        hide = hiding(env, self.wanted.inherited.values())
+        service, host_port = stack.on_a_free_port(start)
         return Started(Container(self.image, service.get_wrapped_container(), hide), others, host_port)
 
-    def _part(self, name: str, part: Part, stack: Stack, network: Network) -> Container:
+    def _part(self, name: str, part: Part, stack: Stack, network: Network, hide: Hide) -> Container:
         stack.engine.image(part.image, self.wanted.tell, stack.over)
         made = _container(part.image, part.env, stack, network, command=part.command).with_network_aliases(name)
         with asking(f"the part {name}"):
             made.start()
-        container = Container(name, made.get_wrapped_container(), hiding(part.env), part.ready)
+        container = Container(name, made.get_wrapped_container(), hide, part.ready)
         container.until_ready(self.wanted.within, stack.over)
         return container
 

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from docker.errors import DockerException
 
-from upheld.errors import TargetError, TargetUnreachable, UsageError
+from upheld.errors import TargetError, TargetUnreachable, UpheldError, UsageError
 from upheld.targets import ports
 from upheld.targets.base import Capability, Running, Target
 from upheld.targets.containers.container import Container, Outage, in_trouble
@@ -25,7 +26,10 @@ from upheld.targets.containers.leftovers import labels, remove
 from upheld.targets.containers.warden import Warden
 from upheld.targets.http import ask
 
+T = TypeVar("T")
 STARTS = 4
+GRACE = 5
+"""Seconds for the service to end when it is left."""
 TAKEN = ("port is already allocated", "address already in use", "ports are not available")
 
 
@@ -93,29 +97,31 @@ class Stack:
         with asking("the removal of what was started"):
             remove(self.engine.client, self.name)
 
-    def close(self) -> None:
-        """Remove everything; what the engine does not give away now is left to the warden. May be called twice."""
+    def close(self, *, complete: bool = True) -> None:
+        """Remove everything. May be called twice.
+
+        What the engine does not give away now is left to the warden, and so is what it may still be making of a start that was
+        not ``complete``.
+        """
         try:
             remove(self.engine.client, self.name)
-            self._warden.dismiss()
+            if complete:
+                self._warden.dismiss()
         except (DockerException, OSError):
-            self._warden.leave()
+            pass
         finally:
+            self._warden.leave()
             self.engine.close()
             shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def on_a_free_port(self, start: Callable[[int], None]) -> int:
-        """``start`` with a port of the host that nobody has. The port."""
-        for attempt in range(1, STARTS + 1):
+    def on_a_free_port(self, start: Callable[[int], T]) -> tuple[T, int]:
+        """``start`` with a port of the host that nobody has: what it gives, and the port."""
+        for _ in range(STARTS - 1):
             port = ports.free_port()
-            try:
-                start(port)
-            except PortTaken:
-                if attempt == STARTS or self.over.is_set():
-                    raise
-            else:
-                return port
-        raise AssertionError("the last attempt raises or returns")
+            with contextlib.suppress(PortTaken):
+                return start(port), port
+        port = ports.free_port()
+        return start(port), port
 
 
 @dataclass(frozen=True)
@@ -151,10 +157,11 @@ class InContainers(Target):
             try:
                 self._running = running = _Running(self.wanted, stack, self._start(stack), self.can)
                 running.until_it_answers()
-            except BaseException:
+            except BaseException as error:
                 # Here, and not only in `close`: whoever closes it meanwhile cannot know what is still made.
+                interrupted = stack.over.is_set() or not isinstance(error, UpheldError)
                 stack.over.set()
-                stack.close()
+                stack.close(complete=not interrupted)
                 raise
         return running
 
@@ -196,7 +203,7 @@ class _Running(Running):
         return self._service.memory if self._last_words is None else None
 
     def alive(self) -> bool:
-        return self._last_words is None and self._service.runs
+        return self._last_words is None and self._service.ended is None
 
     def restart(self) -> None:
         self._service.stop()
@@ -211,7 +218,9 @@ class _Running(Running):
             raise type(error)(f"{error}{in_trouble(self._others)}") from error
 
     def leave(self) -> None:
-        """It is about to be removed: keep its last words, which reports quote."""
+        """It is about to be removed: let it end in its own way, and keep its last words, which reports quote."""
+        with contextlib.suppress(TargetError):
+            self._service.stop(GRACE)
         self._last_words = self._service.output()
 
     def _unanswered(self, left: float) -> str | None:

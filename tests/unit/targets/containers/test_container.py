@@ -43,7 +43,7 @@ class Raw:
     def start(self) -> None:
         self.calls.append("start")
 
-    def stop(self) -> None:
+    def stop(self, timeout: int | None) -> None:
         self.calls.append("stop")
 
     def stats(self, **_: Any) -> dict[str, Any]:
@@ -108,10 +108,11 @@ def test_the_wait_is_over_when_the_target_is_left() -> None:
         container(Raw({"Status": "created"})).until_ready(600, over)
 
 
-def test_an_engine_that_has_gone_is_no_container_that_runs() -> None:
+def test_while_its_engine_says_nothing_a_container_has_not_ended_and_is_not_ready() -> None:
     raw = Raw(APIError("the engine fails"))
-    assert not container(raw).runs
     assert container(raw).ended is None
+    with pytest.raises(TargetUnreachable, match="it is unknown"):
+        container(raw).until_ready(0.05, threading.Event())
 
 
 def test_a_part_that_did_its_work_is_in_no_trouble() -> None:

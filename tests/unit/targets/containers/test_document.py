@@ -29,6 +29,8 @@ SHOP: dict[str, Any] = {
         "data": {"name": "shopdata"},
         "archive": {"name": "archive", "external": True},
         "fixtures": {"name": "fixtures", "external": True},
+        "folder": {"name": "shop_folder", "driver_opts": {"type": "none", "o": "bind", "device": "/srv/shop"}},
+        "memory": {"name": "shop_memory", "driver_opts": {"type": "tmpfs", "device": "tmpfs"}},
     },
     "services": {
         "api": {
@@ -48,6 +50,8 @@ SHOP: dict[str, Any] = {
                 {"type": "volume", "source": "data", "target": DATA, "volume": {}},
                 {"type": "volume", "source": "archive", "target": "/archive"},
                 {"type": "volume", "source": "fixtures", "target": "/fixtures", "read_only": True},
+                {"type": "volume", "source": "folder", "target": "/folder"},
+                {"type": "volume", "source": "memory", "target": "/memory"},
                 {"type": "bind", "source": "/shop/pg", "target": f"{DATA}/"},
                 {"type": "bind", "source": "/shop/init", "target": "/docker-entrypoint-initdb.d"},
                 {"type": "bind", "source": "/shop/seed", "target": "/data", "read_only": True},
@@ -129,6 +133,10 @@ def test_all_that_is_made_has_our_name_and_our_label(alone: dict[str, Any]) -> N
 def test_what_the_author_has_stored_is_not_used(alone: dict[str, Any]) -> None:
     assert alone["volumes"]["archive"] == {"name": "upheld-1_archive", "labels": LABELS}, "it would be written to"
     assert alone["volumes"]["fixtures"] == {"name": "fixtures", "external": True}, "it is only read"
+    assert alone["volumes"]["folder"] == {"name": "upheld-1_folder", "labels": LABELS}, (
+        "a folder of his by another name"
+    )
+    assert alone["volumes"]["memory"]["driver_opts"]["device"] == "tmpfs"
     mounts = {mount["target"]: mount for mount in alone["services"]["db"]["volumes"]}
     assert mounts[f"{DATA}/"] == {"type": "volume", "target": f"{DATA}/"}
     assert mounts["/docker-entrypoint-initdb.d"]["source"] == "/shop/init"
@@ -167,4 +175,4 @@ def test_the_service_is_published_and_has_the_environment_of_its_profile(alone: 
 
 
 def test_the_environments_of_all_services(shop: dict[str, Any]) -> None:
-    assert environment(shop) == {"api.DATABASE_URL": "postgresql://db/a$$b", "api.LIMITS": "on"}
+    assert environment(shop) == {"api.DATABASE_URL": "postgresql://db/a$b", "api.LIMITS": "on"}

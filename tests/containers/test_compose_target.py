@@ -79,13 +79,19 @@ def test_a_check_in_two_profiles_with_a_restart_and_without_the_store(write: Wri
     assert all(stacks.PASSWORD not in text for text in ended.files.values())
 
 
-def test_a_service_that_ends_is_not_waited_for(write: Write) -> None:
-    environment = {**stacks.DATABASE, "UPHELD_REFERENCE_CORS_ORIGINS": stacks.PASSWORD}
+def lone(folder: Path, **api: Any) -> Path:
+    """A Compose file with a service and nothing beside it."""
+    (folder / "compose.yaml").write_text(json.dumps({"services": {"api": api}}))
+    return folder
+
+
+def test_a_service_that_ends_is_not_waited_for(tmp_path: Path, reference_image: str) -> None:
+    secret = "much-too-short"
+    folder = lone(tmp_path, image=reference_image, environment={"UPHELD_REFERENCE_JWT_KEY": secret})
     with pytest.raises(TargetDied, match="'api' was never ready: it ended with status 1") as caught:
-        target(write(environment=environment)).open()
-    assert "  | " in str(caught.value)
-    assert "cors_origins" in str(caught.value)
-    assert stacks.PASSWORD not in str(caught.value)
+        target(folder, port=8500).open()
+    assert "at least 32 bytes" in str(caught.value)
+    assert secret not in str(caught.value)
 
 
 def test_a_part_that_ends_is_quoted(write: Write) -> None:
@@ -99,8 +105,8 @@ def test_a_part_that_ends_is_quoted(write: Write) -> None:
 
 
 def test_a_port_that_somebody_else_takes(tmp_path: Path, reference_image: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "compose.yaml").write_text(json.dumps({"services": {"api": {"image": reference_image}}}))
-    with stacks.taken_first(monkeypatch) as taken, target(tmp_path, port=8500) as running:
+    folder = lone(tmp_path, image=reference_image)
+    with stacks.taken_first(monkeypatch) as taken, target(folder, port=8500) as running:
         assert not running.url.endswith(f":{taken}")
         assert ask(running.url, "/health").status == 200
 
@@ -118,14 +124,13 @@ def no_image_is_left(engine: DockerClient) -> Iterator[Callable[[], list[str]]]:
 
 
 def test_what_is_built_has_one_name(
-    write: Write, tmp_path: Path, reference_image: str, no_image_is_left: Callable[[], list[str]], engine: DockerClient
+    tmp_path: Path, reference_image: str, no_image_is_left: Callable[[], list[str]], engine: DockerClient
 ) -> None:
     (tmp_path / "Dockerfile").write_text(f"FROM {reference_image}\nENV UPHELD_REFERENCE_ADMIN_EMAIL=a@example.test\n")
-    folder = write(build=".", image=None)
+    folder = lone(tmp_path, build=".")
     before = len(engine.images.list(filters={"dangling": True}))
-    for _ in range(2):
-        with target(folder) as running:
-            assert ask(running.url, "/health").status == 200
+    with target(folder, port=8500) as first, target(folder, port=8500) as second:
+        assert ask(first.url, "/health").status == ask(second.url, "/health").status == 200
     assert len(no_image_is_left()) == 1
     assert len(engine.images.list(filters={"dangling": True})) == before
 

@@ -23,6 +23,8 @@ from upheld.targets.containers.target import InContainers, PortTaken, Stack, Sta
 from upheld.targets.process import Process
 
 RESOLVES_WITHIN = 60.0
+GRACE = 2.0
+"""Seconds for a command of Compose to end when it is told to; shorter than a warden waits for what is still coming."""
 SERVICE = "com.docker.compose.service"
 NO_PLUGIN = (
     "is not a docker command",
@@ -146,7 +148,7 @@ class _Project(DockerCompose):
         argv = cmd if isinstance(cmd, list) else shlex.split(cmd)
         verb = argv[len(self.compose_command_property)]
         scratch = Path(tempfile.mkdtemp(dir=self._stack.scratch))
-        process = Process(argv, scratch=scratch, cwd=Path(self.context), env=_environment())
+        process = Process(argv, scratch=scratch, cwd=Path(self.context), env=_environment(), grace=GRACE)
         try:
             while process.returncode is None and not self._stack.over.wait(0.05):
                 pass

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 DONE = b"done"
-QUIET = 10.0
+QUIET = 6.0
 """Seconds for which nothing more may appear before it ends: what was being started when we died is still coming."""
 LONGEST = 300.0
 

@@ -56,7 +56,7 @@ class Compose(InContainers):
         resolved = _Project(stack, self.file, self.file.parent).resolved()
         service, port = document.entry(resolved, self.service, self.wanted.port)
         self._find_store(resolved)
-        hide = hiding({**document.environment(resolved), **env}, self.wanted.inherited.values())
+        hide = hiding({**document.environment(resolved, os.environ), **env}, self.wanted.inherited.values())
         folder = hashlib.sha256(os.fsencode(self.file.resolve())).hexdigest()[:10]
         own = document.isolated(resolved, project=stack.name, builds=f"upheld-{folder}", labels=stack.labels)
         project = _Project(stack, stack.scratch / "compose.json", self.file.parent, hide)

@@ -84,14 +84,13 @@ def built(document: Document) -> tuple[str, ...]:
     return tuple(name for name, one in document["services"].items() if "build" in one)
 
 
-def environment(document: Document) -> dict[str, str]:
-    """What all services will find in their environments, for nobody to print."""
+def environment(document: Document, outside: Mapping[str, str]) -> dict[str, str]:
+    """What all services will find in their environments, for nobody to print. One without a value has that of ``outside``."""
     services = document["services"].items()
     return {
-        f"{name}.{key}": str(value).replace("$$", "$")
+        f"{name}.{key}": outside.get(key, "") if value is None else str(value).replace("$$", "$")
         for name, one in services
         for key, value in (one.get("environment") or {}).items()
-        if value is not None
     }
 
 

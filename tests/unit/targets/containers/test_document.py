@@ -175,4 +175,6 @@ def test_the_service_is_published_and_has_the_environment_of_its_profile(alone: 
 
 
 def test_the_environments_of_all_services(shop: dict[str, Any]) -> None:
-    assert environment(shop) == {"api.DATABASE_URL": "postgresql://db/a$b", "api.LIMITS": "on"}
+    known = {"api.DATABASE_URL": "postgresql://db/a$b", "api.LIMITS": "on"}
+    assert environment(shop, {}) == {**known, "api.FROM_OUTSIDE": ""}
+    assert environment(shop, {"FROM_OUTSIDE": "x", "LIMITS": "off"}) == {**known, "api.FROM_OUTSIDE": "x"}

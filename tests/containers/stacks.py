@@ -89,12 +89,6 @@ def ours(engine: DockerClient) -> list[str]:
     ]
 
 
-def wardens() -> list[int]:
-    """The processes that remove what a run has left behind."""
-    name = "upheld.targets.containers.warden"
-    return [one.pid for one in psutil.process_iter(["cmdline"]) if name in (one.info["cmdline"] or ())]
-
-
 def until(there: Callable[[], object], seconds: float = 60.0) -> bool:
     """Whether it comes to be so."""
     end = time.monotonic() + seconds
@@ -103,6 +97,17 @@ def until(there: Callable[[], object], seconds: float = 60.0) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def left(engine: DockerClient) -> list[str]:
+    """What there still is when the last warden of an interrupted run has gone: what was about to be made then comes later."""
+    name = "upheld.targets.containers.warden"
+
+    def wardens() -> bool:
+        return any(name in (one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"]))
+
+    assert until(lambda: not wardens())
+    return ours(engine)
 
 
 @contextmanager

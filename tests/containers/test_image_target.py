@@ -111,4 +111,4 @@ def test_killed_while_it_runs(shop: dict[str, Any], tmp_path: Path, engine: Dock
     assert stacks.until(lambda: len(stacks.ours(engine)) == 4 or process.poll() is not None)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
-    assert stacks.until(lambda: not stacks.ours(engine)), stacks.ours(engine)
+    assert stacks.left(engine) == []

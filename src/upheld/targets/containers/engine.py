@@ -52,7 +52,11 @@ class Engine:
         return f"http://{self.host}:{port}"
 
     def image(self, name: str, tell: Tell, ended: threading.Event) -> Mapping[str, Any]:
-        """What the engine says of an image, pulled where it is not there. Raises `TargetUnreachable`."""
+        """What the engine says of an image, pulled where it is not there. Raises `TargetUnreachable`.
+
+        Where testcontainers is told to put something before all names, such as a mirror, that is the image.
+        """
+        name = f"{testcontainers_config.hub_image_name_prefix}{name}"
         with asking(f"the image {name}"):
             try:
                 found = self.client.images.get(name)

@@ -276,7 +276,7 @@ def test_no_file_knows_the_machine_that_it_was_written_on() -> None:
 
 
 def test_what_is_run_can_be_run() -> None:
-    for file in [*(REPO / "scripts").iterdir(), REPO / ".ci" / "run"]:
+    for file in [*(REPO / "scripts").iterdir(), *(REPO / ".ci").iterdir()]:
         assert file.name.startswith("_") or file.stat().st_mode & 0o111, f"{file} is not executable"
 
 

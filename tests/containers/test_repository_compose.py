@@ -107,8 +107,7 @@ def test_a_check_beside_it_finds_the_limits_shared_by_its_workers(shop: Project)
         "--json",
         "-",
     )
-    variables = (word for name in CREDENTIALS for word in ("--env", name))
-    ended = shop.run("exec", "-T", *variables, "--workdir", "/tmp", "reference", *command)
+    ended = shop.run("exec", "-T", "--workdir", "/tmp", "reference", *command)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     report = json.loads(ended.stdout)
     verdicts = [promise["verdict"] for promise in report["promises"] if promise["id"].startswith("ratelimit/")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from typing import NoReturn
 
 import pytest
@@ -38,20 +39,27 @@ def engine() -> DockerClient:
         lacking(f"{NEEDS}; {error}")
 
 
+def packed(engine: DockerClient, image: Callable[[], images.Image]) -> str:
+    try:
+        return images.made(engine, image())
+    except services.Unavailable as error:
+        lacking(str(error))
+
+
 @pytest.fixture(scope="session")
 def redis_image(engine: DockerClient) -> str:
-    return images.made(engine, images.redis())
+    return packed(engine, images.redis)
 
 
 @pytest.fixture(scope="session")
 def postgres_image(engine: DockerClient) -> str:
-    return images.made(engine, images.postgres())
+    return packed(engine, images.postgres)
 
 
 @pytest.fixture(scope="session")
 def python_image(engine: DockerClient) -> str:
     """What the Dockerfile builds on, with all that pip would download."""
-    return images.made(engine, images.python())
+    return packed(engine, images.python)
 
 
 @pytest.fixture(scope="session")

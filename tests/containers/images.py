@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import shutil
 import stat
@@ -27,6 +28,7 @@ from tests.services import Unavailable, postgres_folder, redis_program
 
 MADE_FROM = "upheld.test.made-from"
 MERGED = ("bin", "lib", "lib64", "sbin")
+FOLDERS = ("usr", *(f"usr/{name}" for name in MERGED), "etc", "dev", "home", "proc", "root", "run", "sys", "var")
 VENV = "opt/venv"
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 SHARED_OBJECT = re.compile(r"\.so(\.[\d.]+)?$")
@@ -53,18 +55,7 @@ class Root:
     """Files of here whose shared libraries are needed too."""
 
     def __post_init__(self) -> None:
-        for folder in (
-            "usr",
-            *(f"usr/{name}" for name in MERGED),
-            "etc",
-            "proc",
-            "sys",
-            "dev",
-            "run",
-            "var",
-            "root",
-            "home",
-        ):
+        for folder in FOLDERS:
             self.entries[folder] = Entry()
         self.entries |= {name: Entry(link=f"usr/{name}") for name in MERGED}
         self.entries["tmp"] = Entry(mode=0o1777)
@@ -123,9 +114,10 @@ class Root:
             made = tarfile.TarInfo(path)
             made.mode, made.uid, made.gid = entry.mode, entry.owner, entry.owner
             if entry.file:
-                # Compiled modules are good for the time of the source that they were made from.
-                made.size, made.mtime = entry.file.stat().st_size, int(entry.file.stat().st_mtime)
                 with entry.file.open("rb") as content:
+                    about = os.fstat(content.fileno())
+                    # Compiled modules are good for the time of the source that they were made from.
+                    made.size, made.mtime = about.st_size, int(about.st_mtime)
                     archive.addfile(made, content)
             elif entry.text is not None:
                 made.size = len(entry.text.encode())
@@ -242,19 +234,15 @@ def python() -> Image:
 def closure(*wanted: Requirement) -> list[Distribution]:
     """The installed distributions that these need, without our own."""
     found: dict[str, Distribution] = {}
-    asked, waiting = (
-        set[tuple[str, str]](),
-        [(requirement.name, extra) for requirement in wanted for extra in ("", *requirement.extras)],
-    )
+    asked, waiting = set[tuple[str, str]](), list(wanted)
     while waiting:
-        name, extra = waiting.pop()
-        if (name, extra) in asked:
-            continue
-        asked.add((name, extra))
-        found[name] = distribution(name)
-        for requirement in map(Requirement, found[name].requires or ()):
-            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-                waiting += [(requirement.name, extra) for extra in ("", *requirement.extras)]
+        requirement = waiting.pop()
+        for extra in ("", *requirement.extras):
+            if (requirement.name, extra) not in asked:
+                asked.add((requirement.name, extra))
+                package = found[requirement.name] = distribution(requirement.name)
+                needs = map(Requirement, package.requires or ())
+                waiting += [one for one in needs if one.marker is None or one.marker.evaluate({"extra": extra})]
     del found["upheld"]
     return list(found.values())
 

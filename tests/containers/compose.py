@@ -30,7 +30,7 @@ class Project:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """``docker compose WORDS``, whatever its status."""
-        command = f"docker compose --file {self.file} --project-name {self.name} --progress quiet".split()
+        command = ["docker", "compose", "--file", str(self.file), "--project-name", self.name, "--progress", "quiet"]
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("COMPOSE_", "UPHELD_"))}
         return subprocess.run(
             [*command, *words], env=ours | self.environment, capture_output=True, text=True, timeout=PATIENCE

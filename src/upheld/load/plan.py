@@ -158,6 +158,16 @@ class Plan:
         return sum(operation.rate for operation in self.operations)
 
     @property
+    def classes(self) -> tuple[tuple[Pressed, ...], ...]:
+        """The operations that are judged together: of one class, with its limit."""
+        found: dict[tuple[str, float, float], list[Pressed]] = {}
+        for operation in self.operations:
+            if not operation.own_target:
+                key = (operation.latency_class, operation.limit_ms, operation.quantile)
+                found.setdefault(key, []).append(operation)
+        return tuple(map(tuple, found.values()))
+
+    @property
     def identities(self) -> tuple[str, ...]:
         """Names of the identities whose secrets it needs, each once."""
         templates = (t for item in self.operations for t in (*item.templates, *item.odd, *item.recent))

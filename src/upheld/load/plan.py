@@ -133,6 +133,8 @@ class Plan:
     operations: tuple[Pressed, ...]
     pools: Mapping[str, tuple[tuple[str, str], ...]]
     """Pool → (id, identity that made it), what it holds at the start."""
+    balanced: tuple[str, ...] = ()
+    """Pools of which as much is used up as is made: neither may pile up or run out."""
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     model: Model = "open"
@@ -209,8 +211,9 @@ def loads(text: str) -> Plan:
         )
         pools = {name: tuple((str(i), str(who)) for i, who in pool) for name, pool in data["pools"].items()}
         left_out = tuple(LeftOut(**item) for item in data["left_out"])
-        notes = tuple(data["notes"])
+        notes, balanced = tuple(data["notes"]), tuple(data["balanced"])
         made = {"operations": operations, "pools": pools, "left_out": left_out, "notes": notes, "renewals": renewals}
+        made["balanced"] = balanced
         return Plan(**{**data, **made})
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this load plan is damaged: {error}") from error

@@ -210,7 +210,7 @@ def _show(paths: list[Path], target: str | None, allow_host: tuple[str, ...], ho
         raise UsageError(f"port {port} is taken by another process; --ui-port names another one")
     with site(paths[0], target, allow_hosts=allow_host, listener=silent, seed=seed) as place:
         place.contract = how.of(place.contract)
-        with place.prepared(seconds=how.seconds, rate=how.rate, seed=seed) as (plan, secrets):
+        with place.prepared(seconds=how.seconds, rate=how.rate, seed=seed) as (plan, secrets, _):
             click.echo(f"{plan.told}; http://127.0.0.1:{port} shows it, Ctrl-C ends it", err=True)
             return serve(plan, secrets, port)
 

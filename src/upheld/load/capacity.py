@@ -96,7 +96,7 @@ class Capacity:
             return f"highest rate at which all classes keep their targets: {below}{self._why}"
         if self.value is None or self.high is None:
             return f"all classes keep their targets at {self.low:.3g}/s at least{self._why}"
-        between = f"{self.value:.3g}/s (between {self.low:.3g} and {self.high:.3g})"
+        between = f"about {self.value:.3g}/s (between {self.low:.3g} and {self.high:.3g})"
         return f"highest rate at which all classes keep their targets: {between}{self._why}"
 
     def to_json(self) -> dict[str, Any]:

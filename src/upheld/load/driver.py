@@ -174,6 +174,7 @@ class Driver:
             if self._closed or arrival.due >= self._until:
                 return
             self._late(time.monotonic() - self._zero - arrival.due)
+            arrival.operation = self._traffic.instead(arrival.operation)
             self._count(arrival)
             self._play(arrival)
             arrival = self._take()
@@ -193,7 +194,7 @@ class Driver:
             if max(due, now) >= self._until:
                 return
             (operation,) = chance.choices(range(len(weights)), cum_weights=weights)
-            arrival = _Arrival(operation, now)
+            arrival = _Arrival(self._traffic.instead(operation), now)
             self._count(arrival)
             self._play(arrival)
             due = max(due + every, time.monotonic() - self._zero)
@@ -427,5 +428,6 @@ class Driver:
             "renewals": self.credentials.to_json(),
             "warmup": self.warm.to_json(),
             "kept": self._kept.to_json(),
+            "left": self._traffic.left(),
             "operations": {name: counts.to_json() for name, counts in self.by_name().items()},
         }

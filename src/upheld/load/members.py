@@ -191,6 +191,12 @@ class Members:
         if isinstance(found, (str, int)):
             self._made.append((resource, Member(identity, found, {**outer, resource.id_parameter: str(found)}, True)))
 
+    def left(self, by_pool: Mapping[str, Iterable[tuple[str, str]]]) -> None:
+        """What a load made and did not use up, (id, identity that made it) by collection, is discarded in the end."""
+        for resource in self.contract.resources:
+            for found, identity in by_pool.get(resource.collection, ()):
+                self._made.append((resource, Member(identity, found, {resource.id_parameter: found}, True)))
+
     def forget(self, resource: Resource, member: Member) -> None:
         """It is about to be spoiled: nobody else shall use it. It is still discarded in the end."""
         self._all[resource.collection].remove(member)

@@ -8,7 +8,7 @@ from typing import Any
 from upheld.load.binomial import clopper_pearson
 from upheld.load.counts import Counts, total
 from upheld.load.machine import Busy, on_this_machine
-from upheld.load.plan import Plan
+from upheld.load.plan import Plan, Pressed
 from upheld.load.verdict import Circumstances, Target, row
 from upheld.verdict import FailedShare, LatencyRow, LoadRun, LoadWorker
 
@@ -90,19 +90,16 @@ def _failed(all_of_them: Counts) -> FailedShare:
 
 
 def _rows(plan: Plan, counts: Mapping[str, Counts], circumstances: Circumstances) -> Iterable[LatencyRow]:
-    classes: dict[Target, list[Counts]] = {}
+    def mine(operation: Pressed) -> Counts:
+        return counts.get(operation.name, Counts())
+
     for operation in plan.operations:
-        mine = counts.get(operation.name, Counts())
         target = Target(operation.name, operation.latency_class, operation.limit_ms, operation.quantile)
-        yield row(mine, target, circumstances)
-        if operation.own_target:
-            continue
-        name = f"class {operation.latency_class}"
-        classes.setdefault(Target(name, operation.latency_class, operation.limit_ms, operation.quantile), []).append(
-            mine
-        )
-    for target, parts in classes.items():
-        yield row(total(parts), target, circumstances)
+        yield row(mine(operation), target, circumstances)
+    for members in plan.classes:
+        first = members[0]
+        target = Target(f"class {first.latency_class}", first.latency_class, first.limit_ms, first.quantile)
+        yield row(total(map(mine, members)), target, circumstances)
 
 
 def _contradictions(plan: Plan, result: Mapping[str, Any], counts: Mapping[str, Counts]) -> Iterable[str]:

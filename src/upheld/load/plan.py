@@ -133,6 +133,8 @@ class Plan:
     operations: tuple[Pressed, ...]
     pools: Mapping[str, tuple[tuple[str, str], ...]]
     """Pool → (id, identity that made it), what it holds at the start."""
+    balanced: tuple[str, ...] = ()
+    """Pools of which as much is used up as is made: neither may pile up or run out."""
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     model: Model = "open"
@@ -156,6 +158,16 @@ class Plan:
     def rate(self) -> float:
         """Arrivals a second, all operations together."""
         return sum(operation.rate for operation in self.operations)
+
+    @property
+    def classes(self) -> tuple[tuple[Pressed, ...], ...]:
+        """The operations that are judged together: of one class, with its limit."""
+        found: dict[tuple[str, float, float], list[Pressed]] = {}
+        for operation in self.operations:
+            if not operation.own_target:
+                key = (operation.latency_class, operation.limit_ms, operation.quantile)
+                found.setdefault(key, []).append(operation)
+        return tuple(map(tuple, found.values()))
 
     @property
     def identities(self) -> tuple[str, ...]:
@@ -199,8 +211,9 @@ def loads(text: str) -> Plan:
         )
         pools = {name: tuple((str(i), str(who)) for i, who in pool) for name, pool in data["pools"].items()}
         left_out = tuple(LeftOut(**item) for item in data["left_out"])
-        notes = tuple(data["notes"])
+        notes, balanced = tuple(data["notes"]), tuple(data["balanced"])
         made = {"operations": operations, "pools": pools, "left_out": left_out, "notes": notes, "renewals": renewals}
+        made["balanced"] = balanced
         return Plan(**{**data, **made})
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this load plan is damaged: {error}") from error

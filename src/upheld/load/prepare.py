@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from upheld.errors import TargetUnreachable
@@ -18,7 +18,7 @@ from upheld.load.length import Expected, forecast, needed
 from upheld.load.members import Hear, Members
 from upheld.load.plain import Plain
 from upheld.load.plan import Arrivals, Plan, Pressed, Secrets, fresh_namespace
-from upheld.load.rates import Demand, identities_for, shares, within_quotas
+from upheld.load.rates import Demand, balanced, identities_for, shares, within_quotas
 from upheld.load.renewal import Credentials
 from upheld.load.target import recognise
 from upheld.load.templates import CannotMake, secrets_of
@@ -43,6 +43,15 @@ Length = float | Literal["auto"]
 """Seconds of the measured part, or as long as it takes."""
 
 
+class Prepared(NamedTuple):
+    """What one load needs, or several, one after the other."""
+
+    plan: Plan
+    secrets: Secrets
+    left: Callable[[Mapping[str, Any] | None], None]
+    """To be told the result of each, so that what it made and did not use up is deleted too."""
+
+
 @contextmanager
 def prepared(
     contract: Contract,
@@ -58,8 +67,8 @@ def prepared(
     keep: bool = False,
     corpus: Corpus | None = None,
     hear: Hear = lambda exchange: None,
-) -> Iterator[tuple[Plan, Secrets]]:
-    """The plan and its secrets; on leaving, what was made for it is deleted again where the contract offers that, unless
+) -> Iterator[Prepared]:
+    """What a load needs; on leaving, what was made for it is deleted again where the contract offers that, unless
     ``keep`` says that the plan is for later. ``corpus`` has unusual requests beside the usual ones; ``hear`` is told of every
     exchange with the quiet service.
 
@@ -91,7 +100,7 @@ def prepared(
                 corpus=corpus,
             )
             needed = {name: known[name] for name in plan.identities}
-            yield plan, needed
+            yield Prepared(plan, needed, lambda result: members.left((result or {}).get("left", {})))
         finally:
             if not keep:
                 listener(Progress("step", "load: deleting what was made for it"))
@@ -182,6 +191,9 @@ def make_plan(
         max_error_rate=load.max_error_rate,
         operations=pressed,
         pools={name: () for item in pressed for name in (item.takes, item.reads) if name},
+        balanced=balanced(contract, [item.demand for item, own in zip(chosen, rates, strict=True) if own > 0])
+        if raised
+        else (),
         left_out=tuple(left_out),
         notes=tuple(notes),
         model=load.model,

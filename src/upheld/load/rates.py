@@ -56,6 +56,13 @@ def shares(contract: Contract, demands: Sequence[Demand], rate: float) -> list[f
     return rates
 
 
+def balanced(contract: Contract, demands: Sequence[Demand]) -> tuple[str, ...]:
+    """Pools of which as much may be used up as is made: nobody has said otherwise in ``load.weights``."""
+    said = {demand.makes or demand.takes for demand in demands if weight(contract, demand.operation) is not None}
+    made, taken = ({getattr(demand, kind) for demand in demands} for kind in ("makes", "takes"))
+    return tuple(sorted((made & taken) - said - {""}))
+
+
 def within_quotas(
     contract: Contract,
     demands: Sequence[Demand],

@@ -69,7 +69,7 @@ def run_load(
         stop=stop,
         corpus=corpus,
         hear=hear,
-    ) as (plan, secrets):
+    ) as (plan, secrets, left):
         users = max(1, len(plan.identities))
         if not plan.operations:
             return load_run(plan, None, users=users, trouble="no operation of the contract can be pressed on")
@@ -80,6 +80,7 @@ def run_load(
         result, trouble = generate(
             plan, secrets, listener, stop, workers=workers, elsewhere=elsewhere, metrics_port=metrics_port
         )
+        left(result)
         for exchange in heard((result or {}).get("kept", ()), sessions):
             hear(exchange)
     return load_run(plan, result, users=plan.users or users, trouble=trouble)

@@ -44,11 +44,12 @@ class Promise:
 def promises(plan: Plan) -> list[Promise]:
     """One of each operation, and of each class over its operations without a target of their own."""
     alone = [Promise((operation.name,), 1 - operation.quantile) for operation in plan.operations]
-    classes: dict[tuple[str, float], list[str]] = {}
-    for operation in plan.operations:
-        if not operation.own_target:
-            classes.setdefault((operation.latency_class, operation.quantile), []).append(operation.name)
-    return alone + [Promise(tuple(names), 1 - quantile) for (_, quantile), names in classes.items() if len(names) > 1]
+    together = [
+        Promise(tuple(operation.name for operation in members), 1 - members[0].quantile)
+        for members in plan.classes
+        if len(members) > 1
+    ]
+    return alone + together
 
 
 class Watch:

@@ -149,6 +149,7 @@ def merged(plan: Plan, parts: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]
         "starved": dict(sum((Counter(part["starved"]) for part in results), Counter())),
         "renewals": _renewals(part.get("renewals", {}) for part in results),
         "kept": kept.merged((part.get("kept", ()) for part in results), plan.digest),
+        "left": _left(part.get("left", {}) for part in results),
         "warmup": total(Counts.from_json(part["warmup"]) for part in results).to_json(),
         "operations": {name: counts.to_json() for name, counts in operations.items()},
         "workers": {str(number): _worker(part) for number, part in sorted(parts.items())},
@@ -158,6 +159,14 @@ def merged(plan: Plan, parts: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]
 def _worker(part: Mapping[str, Any]) -> dict[str, Any]:
     sent = sum(int(counts["sent"]) for counts in (part["warmup"], *part["operations"].values()))
     return {"sent": sent, **{name: part[name] for name in ("cpu_seconds", "wall_seconds", "delay_ms", "noise_ms")}}
+
+
+def _left(parts: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    whole: dict[str, list[Any]] = {}
+    for part in parts:
+        for pool, members in part.items():
+            whole.setdefault(pool, []).extend(members)
+    return whole
 
 
 def _renewals(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -79,6 +79,6 @@ async def press_on(
 
 def write_plan(path: Path, contract: Contract, running: Running, sessions: Sequence[Session], **how: Any) -> str:
     """Write the plan for plain Locust instead of following it. Returns where it is, in a sentence."""
-    with prepared(contract, running.url, sessions, profile=profile_of(running), keep=True, **how) as (plan, secrets):
+    with prepared(contract, running.url, sessions, profile=profile_of(running), keep=True, **how) as (plan, secrets, _):
         written = save_plan(plan, secrets, path)
     return f"the plan is in {written[0]}, its credentials in {written[1]}"

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from upheld.contract import Contract
     from upheld.exchange import Session
     from upheld.load.compare import Play
-    from upheld.load.plan import Plan as LoadPlan
-    from upheld.load.plan import Secrets
+    from upheld.load.prepare import Prepared
     from upheld.targets import Running
 
 FRESH = 300.0
@@ -56,7 +55,7 @@ class Site:
         return self._sessions
 
     @contextlib.contextmanager
-    def prepared(self, **how: Any) -> Iterator[tuple[LoadPlan, Secrets]]:
+    def prepared(self, **how: Any) -> Iterator[Prepared]:
         """`upheld.load.prepare.prepared` on it, with ``how``. Raises what that raises."""
         from upheld.load.run import prepared
 
@@ -89,16 +88,17 @@ def stage(base: Site, candidate: Site, *, seed: int, tell: Callable[[str], objec
     from upheld.load.process import generate
 
     with base.prepared(seed=seed, **how) as one, candidate.prepared(seed=seed, **how) as other:
-        *plans, left_out = matched(one[0], other[0])
+        *plans, left_out = matched(one.plan, other.plan)
         for line in left_out:
             tell(line)
         if not plans[0].operations:
             raise SetupError("there is no operation that both can be pressed on")
-        sides = {Side.BASE: (plans[0], one[1], base), Side.CANDIDATE: (plans[1], other[1], candidate)}
+        sides = {Side.BASE: (plans[0], one, base), Side.CANDIDATE: (plans[1], other, candidate)}
 
         def play(side: Side) -> LoadRun:
-            plan, secrets, place = sides[side]
-            result, trouble = generate(plan, secrets, _steps(place.listener), threading.Event())
+            plan, made, place = sides[side]
+            result, trouble = generate(plan, made.secrets, _steps(place.listener), threading.Event())
+            made.left(result)
             return load_run(plan, result, trouble=trouble)
 
         yield play

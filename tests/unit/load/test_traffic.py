@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.load.making import plan, pressed
 
 from upheld.load.plan import MAKER, ODD_EVERY, Plan, Template
-from upheld.load.traffic import FOR_READING, RECENT, Traffic
+from upheld.load.traffic import FOR_READING, RECENT, SURPLUS, Traffic
 
 MAKE, TAKE, READ = 0, 1, 2
 GIVEN, FRESH = Template(("/a/1",), "alice"), Template(("/a/", "member", ""), MAKER)
@@ -39,7 +40,7 @@ def test_what_the_load_made_is_read_by_its_maker_and_stays() -> None:
 @given(st.lists(st.sampled_from("mtr"), max_size=300))
 def test_nothing_is_used_up_twice_nor_read_after_it_was(steps: list[str]) -> None:
     traffic, made, taken, read = Traffic(shop()), 0, [], set()
-    for step in steps:
+    for step in steps:  # too few for what was read to have rested
         if step == "m":
             made += 1
             make(traffic, made)
@@ -51,6 +52,49 @@ def test_nothing_is_used_up_twice_nor_read_after_it_was(steps: list[str]) -> Non
     assert not read & set(taken)
     assert {*taken, *read} <= {str(number) for number in range(1, made + 1)}
     assert len(taken) <= made - made // FOR_READING
+
+
+def test_what_was_read_is_used_up_when_it_has_rested() -> None:
+    traffic = Traffic(shop())
+    for number in range(FOR_READING * (2 * RECENT + 1)):
+        make(traffic, number)
+    taken = {asked.member for _ in range(FOR_READING * 3 * RECENT) if (asked := traffic.next(TAKE))}
+    assert taken & {str(FOR_READING * number) for number in range(2 * RECENT + 1)} == {"0"}, (
+        "the others are read or rest"
+    )
+
+
+def test_what_is_left_is_told() -> None:
+    traffic = Traffic(shop())
+    for number in range(FOR_READING * 2 * RECENT):
+        make(traffic, number)
+    taken = {asked.member for _ in range(10) if (asked := traffic.next(TAKE))}
+    left = [id_ for id_, _ in traffic.left()["/a"]]
+    assert len(left) == len(set(left))
+    assert {*left, *taken} == {str(number) for number in range(FOR_READING * 2 * RECENT)}
+    assert Traffic(shop()).left() == {}
+
+
+def test_neither_runs_a_balanced_kind_out_nor_does_it_pile_up() -> None:
+    balanced = Traffic(replace(shop(), balanced=("/a",)))
+    assert balanced.instead(TAKE) == MAKE, "nothing is there to be used up"
+    assert balanced.instead(READ) == READ
+    for number in range(2 * SURPLUS):
+        if balanced.instead(MAKE) == TAKE:
+            break
+        make(balanced, number)
+    else:
+        raise AssertionError("it makes more and more")
+    assert len(balanced.left()["/a"]) <= 2 * SURPLUS
+    assert balanced.instead(TAKE) == TAKE
+
+
+def test_where_weights_are_stated_each_keeps_its_own_rate() -> None:
+    stated = Traffic(shop())
+    assert stated.instead(TAKE) == TAKE
+    for number in range(4 * SURPLUS):
+        make(stated, number)
+    assert stated.instead(MAKE) == MAKE
 
 
 def test_where_nothing_is_used_up_everything_is_for_reading() -> None:

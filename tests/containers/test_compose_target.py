@@ -75,6 +75,7 @@ def test_a_check_in_two_profiles_with_a_restart_and_without_the_store(write: Wri
     assert ended.verdicts["ratelimit/retry-after[** 100/60s]"] == "upheld", ended.all
     assert ended.verdicts["ratelimit/retry-after[POST /auth/login 10/60s]"] == "unproven"
     assert any("sees one address, whoever calls" in reason for reason in ended.reasons), ended.all
+    assert "target: {start:" in ended.all
     assert ended.report["notes"] == [], "the administrator signs in with the password that was inherited"
     assert all(stacks.PASSWORD not in text for text in ended.files.values())
 

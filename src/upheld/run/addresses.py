@@ -22,6 +22,9 @@ def loopback(url: str) -> bool:
         return False
 
 
+LISTENS_ITSELF = 'target: {start: "COMMAND --port {port}"}, so that the service itself listens'
+
+
 class Addresses:
     """Hands out addresses that no other lane of this run has; ``None`` where they can't be chosen.
 
@@ -37,6 +40,8 @@ class Addresses:
             else "a service behind the port of a container, or another forwarder, sees one address, whoever calls"
         )
         """Why there is none to be had, where there is none."""
+        self.line = "" if seen else LISTENS_ITSELF
+        """What upheld.yaml could say, so that there were."""
         self._next = count((start % 200 + 10) << 16 | 2)
 
     @property

@@ -206,7 +206,8 @@ class Driver:
             case Move():
                 stand.address = self.addresses.fresh()
                 if stand.address is None:
-                    raise CannotProve(f"another source address is needed, and {self.addresses.why_none}")
+                    why = f"another source address is needed, and {self.addresses.why_none}"
+                    raise CannotProve(why, self.addresses.line)
                 return None
 
     async def _introduce(self, role: str | None, fresh: bool, stand: _Stand) -> Session:

@@ -93,3 +93,4 @@ def test_addresses_are_loopback_and_never_twice() -> None:
     forwarded = Addresses("http://127.0.0.1:80", 7, seen=False)
     assert forwarded.fresh() is None
     assert "sees one address, whoever calls" in forwarded.why_none
+    assert forwarded.line.startswith("target: {start:")

@@ -76,7 +76,8 @@ def partition(lane: Lane) -> Generator[Action, Any, Session | None]:
         yield from move()
     except CannotProve as cannot:
         if rule.key in ("ip", "ip+route") or (rule.key == "user-or-ip" and lane.contract.is_public(lane.operation)):
-            raise CannotProve(f"the limit is keyed by address, and the whole run has one: {cannot}") from cannot
+            reason = f"the limit is keyed by address, and the whole run has one: {cannot}"
+            raise CannotProve(reason, cannot.outcome.add) from cannot
     if "user" not in rule.key or lane.contract.is_public(lane.operation):
         return None
     session: Session = yield from caller(lane, lane.operation, fresh=True)

@@ -100,11 +100,12 @@ class Root:
                 self.file(file)
 
     def digest(self) -> str:
-        """Changes with what is packed, and with how: this file."""
+        """Changes with what is packed, and with how: this file. Compiled modules follow from the others, and come and go."""
         told = hashlib.sha256(Path(__file__).read_bytes())
         for path, entry in sorted(self.entries.items()):
-            at = entry.file.stat() if entry.file else None
-            told.update(repr((path, entry, at and (at.st_size, at.st_mtime_ns))).encode())
+            if not path.endswith(".pyc"):
+                at = entry.file.stat() if entry.file else None
+                told.update(repr((path, entry, at and (at.st_size, at.st_mtime_ns))).encode())
         return told.hexdigest()
 
     def write(self, archive: tarfile.TarFile) -> None:

@@ -12,8 +12,9 @@ connection each time, it stops it slowly; and if it does not come back by itself
 
 ## What it sends
 
-After everything else in the run: a read five times, then the command that stops the store, the same read five times, and the command
-that starts it. Then it uses a fresh key's quota up, until a request is refused.
+After everything else in the run: a read five times, then the store is stopped by the command that `target.store` states, or as the
+container that it names; the same read five times, and the store is started again. Then it uses a fresh key's quota up, until a request
+is refused.
 
 ## Example of a breach
 

@@ -138,13 +138,14 @@ def test_a_flag_that_the_command_does_not_know_would_be_seen() -> None:
         understood(["upheld", "load", "/contract", "--expected-workers", "4"])
 
 
-@pytest.mark.parametrize("file", ["compose.yaml", "kubernetes.yaml"])
-def test_no_registry_is_named_and_no_secret_written(file: str) -> None:
-    text = (LOAD / file).read_text()
-    images = [*re.findall(r"^\s*image: (\S+)", text, re.MULTILINE), *re.findall(r"FROM (\S+)", text)]
+@pytest.mark.parametrize("file", ["load/compose.yaml", "load/kubernetes.yaml", "compose.yaml", "Dockerfile"])
+def test_no_registry_is_named(file: str) -> None:
+    text = interpolated((LOAD.parent / file).read_text(), SET)
+    images = re.findall(r"^\s*(?:image: |(?:ARG )?PYTHON_IMAGE[:=] ?)(\S+)", text, re.MULTILINE)
     assert images
-    assert all(re.fullmatch(r"(upheld|python)(:[\w.-]+)?", image) for image in images), images
-    secrets = (
-        [item for item in yaml.safe_load_all(text) if item.get("kind") == "Secret"] if "kubernetes" in file else []
-    )
-    assert [value for item in secrets for value in item["stringData"].values() if value] == []
+    assert [name for name in images if not re.fullmatch(r"(upheld|python|postgres|redis)(:[\w.-]+)?", name)] == []
+
+
+def test_no_secret_is_written() -> None:
+    secrets = [item for (kind, _), item in kubernetes().items() if kind == "Secret"]
+    assert [value for item in secrets for value in item["stringData"].values()] == [""]

@@ -30,6 +30,7 @@ MADE_FROM = "upheld.test.made-from"
 MERGED = ("bin", "lib", "lib64", "sbin")
 FOLDERS = ("usr", *(f"usr/{name}" for name in MERGED), "etc", "dev", "home", "proc", "root", "run", "sys", "var")
 VENV = "opt/venv"
+NOT_NEEDED = ("site-packages", "dist-packages", "ensurepip", "test", "tests", "idlelib", "tkinter")
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 SHARED_OBJECT = re.compile(r"\.so(\.[\d.]+)?$")
 
@@ -93,10 +94,10 @@ class Root:
         self.linked.append(Path(found).resolve())
 
     def tree(self, source: Path, *, without: Iterable[str] = ()) -> None:
-        """A folder of here, at the same place, without subfolders of these names."""
+        """A folder of here, at the same place, without subfolders of these names and without archives for linkers."""
         left_out = set(without)
         for file in sorted(source.rglob("*")):
-            if file.is_file() and not left_out & set(file.relative_to(source).parts[:-1]):
+            if file.is_file() and file.suffix != ".a" and not left_out & set(file.relative_to(source).parts[:-1]):
                 self.file(file)
 
     def digest(self) -> str:
@@ -211,12 +212,7 @@ def python() -> Image:
     for name in ("chown", "mkdir", "rm"):
         root.program(name)
     root.program(home / "bin" / f"python{PYTHON}")
-    for library in (home / "lib").glob("libpython*.so*"):
-        root.file(library)
-    root.tree(
-        home / "lib" / f"python{PYTHON}",
-        without=("site-packages", "dist-packages", "test", "tests", "idlelib", "tkinter"),
-    )
+    root.tree(home / "lib" / f"python{PYTHON}", without=NOT_NEEDED)
     root.text(f"{VENV}/pyvenv.cfg", f"home = {home / 'bin'}\ninclude-system-site-packages = false\n")
     for name in ("python", "python3", f"python{PYTHON}"):
         root.link(f"{VENV}/bin/{name}", f"{home}/bin/python{PYTHON}")

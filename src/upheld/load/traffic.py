@@ -43,6 +43,8 @@ class Traffic:
         self._free = {name: deque(plan.pools.get(name, ())[generator::generators], maxlen=MOST_FREE) for name in takers}
         self._recent: dict[str, deque[tuple[str, str]]] = {name: deque() for name in readers}
         self._resting: dict[str, deque[tuple[str, str]]] = {name: deque() for name in readers}
+        self._acted_on: dict[str, deque[tuple[str, str]]] = {name: deque(maxlen=MOST_LEFT) for name in takers}
+        """What was used up and is there all the same: cancelled, published."""
         self._made: Counter[str] = Counter()
         self._pairs = {pool: _Pair(plan, pool) for pool in plan.balanced}
 
@@ -63,6 +65,8 @@ class Traffic:
             if not pool:
                 return None
             member, maker = pool.popleft()
+            if operation.method != "DELETE":
+                self._acted_on[operation.takes].append((member, maker))
             return _of(_by_turns(operation.templates, usual), member, maker)
         turn = next(turns)
         if operation.recent and turn % 2 and (made := self._recent[operation.reads]):
@@ -100,9 +104,9 @@ class Traffic:
                 self._free[pool].append(rested)
 
     def left(self) -> dict[str, list[tuple[str, str]]]:
-        """Pool → (id, identity that made it) of what was made and not used up, the newest of it."""
+        """Pool → (id, identity that made it) of what was made and not deleted, the newest of it."""
         whole: dict[str, list[tuple[str, str]]] = {}
-        for pools in (self._free, self._resting, self._recent):
+        for pools in (self._acted_on, self._free, self._resting, self._recent):
             for name, members in pools.items():
                 whole.setdefault(name, []).extend(members)
         return {name: members[-MOST_LEFT:] for name, members in whole.items() if members}

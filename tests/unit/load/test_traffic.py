@@ -75,6 +75,15 @@ def test_what_is_left_is_told() -> None:
     assert Traffic(shop()).left() == {}
 
 
+def test_what_was_only_acted_on_is_left_as_well() -> None:
+    cancelled = pressed("POST /a/{id}/cancel", templates=(FRESH,), takes="/a")
+    traffic = Traffic(plan(*shop(takes=False).operations, cancelled))
+    make(traffic, 1)
+    make(traffic, 2)
+    assert [asked.member for _ in range(3) if (asked := traffic.next(3))] == ["2"], "the other one is for reading"
+    assert traffic.left() == {"/a": [("2", "alice"), ("1", "alice")]}
+
+
 def test_neither_runs_a_balanced_kind_out_nor_does_it_pile_up() -> None:
     balanced = Traffic(replace(shop(), balanced=("/a",)))
     assert balanced.instead(TAKE) == MAKE, "nothing is there to be used up"

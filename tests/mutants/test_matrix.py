@@ -107,7 +107,12 @@ def test_seen_on_postgresql_and_redis(mutant, postgres_url: str, redis_url: str)
         "thin": True,
     }
     outcome = run(mutant.name, only=only, environment=services, cheap=True, **how)
-    assert mutant.requirement in red(outcome)
+    told = [
+        f"{r.subject}: {r.verdict} {r.reason or r.detail}"
+        for r in outcome.results
+        if r.requirement == mutant.requirement
+    ]
+    assert mutant.requirement in red(outcome), "\n".join(told)
 
 
 def _services(postgres_url: str, redis_url: str) -> dict[str, str]:

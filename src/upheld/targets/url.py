@@ -85,7 +85,7 @@ class _Given(Running):
 
     def __init__(self, target: Url) -> None:
         self.url = target.url
-        self.sees_addresses = sees_addresses(target.url)
+        self.sees_addresses = target.sees_addresses
         self._target = target
 
     def alive(self) -> bool:
